@@ -1,0 +1,1 @@
+"""The image portal: pictures for inventory and invoice systems."""

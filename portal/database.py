@@ -1,0 +1,223 @@
+"""The one engine, its pool, transactions that always give their connection back, and migrations under a lock.
+
+Rows come through Piccolo; statements that Piccolo cannot say (locks, full text, window functions) through `fetch`,
+`fetch_row`, `fetch_value` and `execute`, which join the open transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import asyncpg
+import structlog
+from piccolo.apps.migrations.commands.forwards import run_forwards
+from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
+
+from portal.embedded import EmbeddedServer
+from portal.errors import Unavailable
+from portal.settings import Settings
+
+log = structlog.get_logger()
+
+MIGRATION_LOCK = 7_310_001
+LEAST_SERVER_VERSION = 150_000
+# What asyncpg raises when the server is away, restarting or out of reach: a reason to come back, not a defect of ours.
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    ConnectionError,
+    FileNotFoundError,  # the socket of a server that is restarting
+    TimeoutError,
+)
+
+
+class SafeTransaction(PostgresTransaction):
+    """Piccolo's transaction keeps its connection when COMMIT fails or the task is cancelled; this one never does."""
+
+    async def __aenter__(self) -> PostgresTransaction:
+        if self._parent is not None:
+            return self._parent
+        self.connection = await self.get_connection()
+        try:
+            self.transaction = self.connection.transaction()
+            await self.begin()
+        except BaseException:
+            await self._give_back()
+            raise
+        self.context = self.engine.current_transaction.set(self)
+        return self
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        if self._parent is not None:
+            return False
+        try:
+            if self._committed or self._rolled_back:
+                pass
+            elif error is not None:
+                await self.rollback()
+            else:
+                await self.commit()
+        finally:
+            self.engine.current_transaction.reset(self.context)
+            await self._give_back()
+        return False
+
+    async def _give_back(self) -> None:
+        if self.engine.pool:
+            await asyncio.shield(self.engine.pool.release(self.connection))
+        else:
+            await self.connection.close()
+
+
+class SafeEngine(PostgresEngine):
+    """Connects only when asked to: importing a table needs no server."""
+
+    async def check_version(self) -> None:
+        return None
+
+    async def prep_database(self) -> None:
+        return None
+
+    def transaction(self, allow_nested: bool = True) -> SafeTransaction:
+        return SafeTransaction(engine=self, allow_nested=allow_nested)
+
+
+DB = SafeEngine(config={"database": "portal"})
+
+
+def transaction() -> SafeTransaction:
+    """One transaction; inside another one it joins that. One query at a time inside."""
+    return DB.transaction()
+
+
+def connection_of_transaction() -> Any:
+    """The open transaction's connection. Raises RuntimeError outside a transaction."""
+    current = DB.current_transaction.get()
+    if current is None:
+        raise RuntimeError("this needs an open transaction")
+    return current.connection
+
+
+@contextlib.asynccontextmanager
+async def _connection() -> AsyncIterator[Any]:
+    current = DB.current_transaction.get()
+    if current is not None:
+        yield current.connection
+    elif DB.pool is not None:
+        async with DB.pool.acquire() as connection:
+            yield connection
+    else:
+        raise Unavailable("The database is not connected yet.", retry_after=1)
+
+
+async def fetch(sql: str, *arguments: Any) -> list[asyncpg.Record]:
+    async with _connection() as connection:
+        return await connection.fetch(sql, *arguments)
+
+
+async def fetch_row(sql: str, *arguments: Any) -> asyncpg.Record | None:
+    async with _connection() as connection:
+        return await connection.fetchrow(sql, *arguments)
+
+
+async def fetch_value(sql: str, *arguments: Any) -> Any:
+    async with _connection() as connection:
+        return await connection.fetchval(sql, *arguments)
+
+
+async def execute(sql: str, *arguments: Any) -> int:
+    """Run one statement; the number of rows it touched."""
+    async with _connection() as connection:
+        status: str = await connection.execute(sql, *arguments)
+    last = status.rpartition(" ")[2]
+    return int(last) if last.isdigit() else 0
+
+
+async def execute_many(sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    async with _connection() as connection:
+        await connection.executemany(sql, rows)
+
+
+def connection_arguments(settings: Settings, server: EmbeddedServer | None) -> dict[str, Any]:
+    """What asyncpg.connect takes to reach the portal's database."""
+    if server is not None:
+        return {"host": str(server.socket_dir), "user": "portal", "database": "portal", "timeout": 10}
+    return {"dsn": settings.database_url, "timeout": 10}
+
+
+@contextlib.asynccontextmanager
+async def open_database(settings: Settings, *, migrated: bool = False, size: int = 10) -> AsyncIterator[None]:
+    """Start (or adopt) the embedded server where no URL is set, migrate if asked, and keep a pool until the end.
+
+    Raises Unavailable in one sentence when the server cannot be had.
+    """
+    server = EmbeddedServer(settings.data_dir) if settings.database_url is None else None
+    async with contextlib.AsyncExitStack() as stack:
+        if server is not None:
+            await asyncio.to_thread(server.start)
+            stack.push_async_callback(asyncio.to_thread, server.release)
+            watch = asyncio.create_task(server.keep_alive())
+            stack.push_async_callback(_cancel, watch)
+        DB.config = connection_arguments(settings, server)
+        await _check_server()
+        if migrated:
+            await migrate()
+        DB.pool = await asyncpg.create_pool(**DB.config, min_size=1, max_size=size, command_timeout=30)
+        stack.push_async_callback(_close_pool)
+        yield
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _close_pool() -> None:
+    pool, DB.pool = DB.pool, None
+    if pool is None:
+        return
+    try:
+        await asyncio.wait_for(pool.close(), timeout=5)
+    except TimeoutError:
+        pool.terminate()
+
+
+async def _check_server() -> None:
+    try:
+        connection = await asyncpg.connect(**DB.config)
+    except (*AWAY, OSError, asyncpg.PostgresError, ValueError) as error:
+        raise Unavailable(f"PostgreSQL cannot be reached: {error}") from error
+    try:
+        version = int(await connection.fetchval("SHOW server_version_num"))
+    finally:
+        await connection.close()
+    if version < LEAST_SERVER_VERSION:
+        raise Unavailable(f"PostgreSQL {version // 10_000} is too old: the portal needs 15 or newer.")
+
+
+async def migrate() -> None:
+    """Bring the schema up to date, all or nothing; processes that start together queue for one lock."""
+    # Piccolo finds the app by this module, whatever the current folder is.
+    os.environ.setdefault("PICCOLO_CONF", "piccolo_conf")
+    guard = await asyncpg.connect(**DB.config)
+    try:
+        await guard.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            async with transaction():
+                result = await run_forwards("all")
+                if not result.success:
+                    raise Unavailable(f"The database could not be migrated: {result.message}")
+        log.debug("migrated", output=output.getvalue())
+    finally:
+        await guard.close()

@@ -1,0 +1,278 @@
+"""One frozen object with every setting, read once from the environment, the checkout's `.env` and `…_FILE` secrets."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+ENTITY_TYPES = ("categories", "inventory_items", "invoices", "customers", "companies")
+_VERIFIABLE = frozenset({"jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif"})
+T = TypeVar("T")
+
+
+class SettingError(Exception):
+    """One line that names the setting, what it says and what it may say."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes in bytes, spans in the unit that the name says. `database_url` None: the embedded server.
+
+    `dangerous_extensions` and `scan_patterns` come on top of those built into imaging; `allowed_extensions` is the list.
+    """
+
+    data_dir: Path
+    database_url: str | None
+    storage_dir: Path
+    host: str
+    port: int
+    base_url: str
+    allowed_hosts: tuple[str, ...]
+    trusted_proxies: tuple[str, ...]
+    tls_cert: Path | None
+    tls_key: Path | None
+    secret_keys: tuple[bytes, ...]
+    admin_email: str | None
+    admin_password: str | None
+    max_upload_bytes: int
+    max_upload_bytes_by_type: Mapping[str, int]
+    max_pixels: int
+    allowed_extensions: frozenset[str]
+    dangerous_extensions: frozenset[str]
+    scan_patterns: tuple[bytes, ...]
+    private_types: frozenset[str]
+    embed_parents: str
+    workers: int
+    free_space_bytes: int
+    trash_days: int
+    grace_minutes: int
+    deletes_per_hour: int
+    timezone: ZoneInfo
+    log_format: str
+    log_level: str
+
+    @property
+    def temp_dir(self) -> Path:
+        """Where uploads in flight lie: on the same file system as the originals, so that storing is a rename."""
+        return self.storage_dir / "temp"
+
+    def max_upload_of(self, entity_type: str) -> int:
+        return self.max_upload_bytes_by_type.get(entity_type, self.max_upload_bytes)
+
+    def replace(self, **changes: Any) -> Settings:
+        return dataclasses.replace(self, **changes)
+
+
+class _Reader:
+    """Reads one setting after the other and says which one is wrong."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str) -> str | None:
+        """The value of PORTAL_<name>, or the content of the file that PORTAL_<name>_FILE names."""
+        value = self._values.get(f"PORTAL_{name}")
+        path = self._values.get(f"PORTAL_{name}_FILE")
+        if value is None and path:
+            try:
+                return Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingError(f"PORTAL_{name}_FILE: {path} cannot be read ({error})") from error
+        return value.strip() if value and value.strip() else None
+
+    def parsed(self, name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
+        value = self.text(name)
+        if value is None:
+            return default
+        try:
+            return parse(value)
+        except (ValueError, KeyError, OSError) as error:
+            raise SettingError(f"PORTAL_{name} is {value!r}; expected {expected}") from error
+
+    def number(self, name: str, default: int, least: int, most: int = 2**53) -> int:
+        def parse(value: str) -> int:
+            number = int(value)
+            if not least <= number <= most:
+                raise ValueError(value)
+            return number
+
+        bounds = f"a whole number from {least}" + (f" to {most}" if most < 2**53 else "")
+        return self.parsed(name, default, parse, bounds)
+
+    def words(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """A list parted by commas; set but empty (`-`) means none."""
+        value = self.text(name)
+        if value is None:
+            return () if self._values.get(f"PORTAL_{name}", None) == "" else default
+        return () if value == "-" else tuple(word.strip() for word in value.split(",") if word.strip())
+
+    def path(self, name: str, default: Path) -> Path:
+        value = self.text(name)
+        return (CHECKOUT / Path(value).expanduser()).resolve() if value else default
+
+
+def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECKOUT / ".env") -> Settings:
+    """This process's settings. Raises SettingError with one clear line. Makes the data directory and its key once."""
+    values: dict[str, str] = {}
+    if env_file is not None and env_file.is_file():
+        values.update({key: value for key, value in dotenv_values(env_file).items() if value is not None})
+    values.update(os.environ if environ is None else environ)
+    read = _Reader(values)
+    data_dir = read.path("DATA_DIR", CHECKOUT / "data")
+    make_private_directory(data_dir)
+    host, port = read.text("HOST") or "127.0.0.1", read.number("PORT", 8000, 0, 65535)
+    cert, key = read.text("TLS_CERT"), read.text("TLS_KEY")
+    if (cert is None) != (key is None):
+        raise SettingError("PORTAL_TLS_CERT and PORTAL_TLS_KEY belong together; only one of them is set")
+    base_url = _base_url(read, f"{'https' if cert else 'http'}://{_host_for_url(host)}:{port}")
+    return Settings(
+        data_dir=data_dir,
+        database_url=_database_url(read),
+        storage_dir=_storage_dir(read, data_dir),
+        host=host,
+        port=port,
+        base_url=base_url,
+        allowed_hosts=read.words("ALLOWED_HOSTS", _default_hosts(base_url)),
+        trusted_proxies=read.words("TRUSTED_PROXIES", ()),
+        tls_cert=CHECKOUT / cert if cert else None,
+        tls_key=CHECKOUT / key if key else None,
+        secret_keys=_secret_keys(read, data_dir),
+        admin_email=read.text("ADMIN_EMAIL"),
+        admin_password=read.text("ADMIN_PASSWORD"),
+        max_upload_bytes=_megabytes(read, "MAX_UPLOAD_MB", 15),
+        max_upload_bytes_by_type={
+            kind: _megabytes(read, f"MAX_UPLOAD_MB_{kind.upper()}", 15)
+            for kind in ENTITY_TYPES
+            if read.text(f"MAX_UPLOAD_MB_{kind.upper()}")
+        },
+        max_pixels=read.number("MAX_PIXELS", 64_000_000, 1, 2**31),
+        allowed_extensions=_extensions(read),
+        dangerous_extensions=frozenset(word.lower().lstrip(".") for word in read.words("DANGEROUS_EXTENSIONS", ())),
+        scan_patterns=tuple(word.encode() for word in read.words("SCAN_PATTERNS", ())),
+        private_types=_private_types(read),
+        embed_parents=read.text("EMBED_PARENTS") or "*",
+        workers=read.number("WORKERS", os.cpu_count() or 1, 1, 256),
+        free_space_bytes=_megabytes(read, "FREE_SPACE_MB", 1024),
+        trash_days=read.number("TRASH_DAYS", 30, 0),
+        grace_minutes=read.number("GRACE_MINUTES", 60, 0),
+        deletes_per_hour=read.number("DELETES_PER_HOUR", 500, 0),
+        timezone=read.parsed("TIMEZONE", ZoneInfo("UTC"), ZoneInfo, "a time zone such as Europe/Oslo"),
+        log_format=_choice(read, "LOG_FORMAT", ("auto", "json", "console")),
+        log_level=_choice(read, "LOG_LEVEL", ("info", "debug", "warning", "error")),
+    )
+
+
+def make_private_directory(path: Path) -> None:
+    """Make `path`, and what of its parents is missing, readable by its owner alone."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise SettingError(f"{folder} cannot be made ({error.strerror})") from error
+
+
+def _choice(read: _Reader, name: str, choices: tuple[str, ...]) -> str:
+    value = (read.text(name) or choices[0]).lower()
+    if value not in choices:
+        raise SettingError(f"PORTAL_{name} is {value!r}; expected one of {', '.join(choices)}")
+    return value
+
+
+def _megabytes(read: _Reader, name: str, default: int) -> int:
+    """Megabytes of 1024 · 1024 bytes."""
+    least = 0 if name == "FREE_SPACE_MB" else 1
+    return read.number(name, default, least, 10**6) * 1024 * 1024
+
+
+def _host_for_url(host: str) -> str:
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
+
+
+def _base_url(read: _Reader, default: str) -> str:
+    url = (read.text("BASE_URL") or default).rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise SettingError(f"PORTAL_BASE_URL is {url!r}; expected something like https://pictures.example.com")
+    return url
+
+
+def _default_hosts(base_url: str) -> tuple[str, ...]:
+    host = urlsplit(base_url).hostname or "localhost"
+    return tuple(dict.fromkeys((host, "localhost", "127.0.0.1", "::1")))
+
+
+def _database_url(read: _Reader) -> str | None:
+    url = read.text("DATABASE_URL")
+    if url and urlsplit(url).scheme not in {"postgres", "postgresql"}:
+        raise SettingError(f"PORTAL_DATABASE_URL begins with {url.split(':')[0]!r}; expected postgresql://…")
+    return url
+
+
+def _storage_dir(read: _Reader, data_dir: Path) -> Path:
+    url = read.text("STORAGE_URL")
+    if url is None:
+        return data_dir / "uploads" / "images"
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme != "file":
+        raise SettingError(f"PORTAL_STORAGE_URL begins with {scheme}://; this version stores in a local folder only")
+    return (CHECKOUT / Path(rest if separator else url).expanduser()).resolve()
+
+
+def _extensions(read: _Reader) -> frozenset[str]:
+    words = frozenset(word.lower().lstrip(".") for word in read.words("ALLOWED_EXTENSIONS", tuple(sorted(_VERIFIABLE))))
+    unknown = sorted(words - _VERIFIABLE)
+    if unknown or not words:
+        raise SettingError(
+            f"PORTAL_ALLOWED_EXTENSIONS names {', '.join(unknown) or 'nothing'}; "
+            f"the portal can verify {', '.join(sorted(_VERIFIABLE))}"
+        )
+    return words
+
+
+def _private_types(read: _Reader) -> frozenset[str]:
+    words = read.words("PRIVATE_TYPES", ("invoices", "customers"))
+    unknown = sorted(set(words) - set(ENTITY_TYPES))
+    if unknown:
+        raise SettingError(f"PORTAL_PRIVATE_TYPES names {', '.join(unknown)}; expected {', '.join(ENTITY_TYPES)}")
+    return frozenset(words)
+
+
+def _secret_keys(read: _Reader, data_dir: Path) -> tuple[bytes, ...]:
+    keys = tuple(word.encode() for word in read.words("SECRET_KEYS", ()))
+    if any(len(key) < 32 for key in keys):
+        raise SettingError("PORTAL_SECRET_KEYS holds a key of fewer than 32 characters")
+    return keys or (_key_of_this_portal(data_dir / "secret.key"),)
+
+
+def _key_of_this_portal(path: Path) -> bytes:
+    """Made once; whole or not at all, also when two processes start at the same time."""
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_urlsafe(48).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was first: its key counts
+        finally:
+            draft.unlink()
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise SettingError(f"{path} can be read by others; make it private with: chmod 600 {path}")
+    return path.read_bytes()

@@ -1,0 +1,262 @@
+"""Every table, no behaviour. Partial indexes, triggers and full text, which Piccolo cannot say, are in migrations/."""
+
+from __future__ import annotations
+
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    Array,
+    BigInt,
+    BigSerial,
+    Boolean,
+    Bytea,
+    Date,
+    DoublePrecision,
+    ForeignKey,
+    Integer,
+    Numeric,
+    OnDelete,
+    Text,
+    Timestamptz,
+    Varchar,
+)
+from piccolo.columns.defaults.timestamptz import TimestamptzNow
+from piccolo.table import Table
+
+from portal.database import DB
+
+
+class Entity(Table, db=DB):
+    """What owns pictures. (type, id) is the host system's own name for it; parents may be unknown here."""
+
+    pk = BigSerial(primary_key=True)
+    type = Varchar(length=32)
+    id = Varchar(length=64)
+    name = Varchar(length=300)
+    reference = Varchar(length=200, null=True, default=None)
+    parent_type = Varchar(length=32, null=True, default=None)
+    parent_id = Varchar(length=64, null=True, default=None)
+    attributes = JSONB(default="{}")
+    number = Varchar(length=100, null=True, default=None)
+    date = Date(null=True, default=None)
+    currency = Varchar(length=3, null=True, default=None)
+    total = Numeric(null=True, default=None)
+    created_at = Timestamptz(default=TimestamptzNow())
+    updated_at = Timestamptz(default=TimestamptzNow())
+
+
+class InvoiceLine(Table, db=DB, tablename="invoice_line"):
+    """`item` is an inventory item's id and may not exist (yet)."""
+
+    pk = BigSerial(primary_key=True)
+    invoice = ForeignKey(Entity, on_delete=OnDelete.cascade, null=False, index=True)
+    position = Integer()
+    item = Varchar(length=64, null=True, default=None)
+    description = Varchar(length=500)
+    quantity = Numeric()
+    unit_price = Numeric(null=True, default=None)
+
+
+class Image(Table, db=DB):
+    """One picture of one entity.
+
+    `version` counts the bytes, `rendering` what is wanted of them; `renditions` holds the last whole set
+    ({"of": "1.2", "items": {name: {width, height, bytes, sha256, media_type}}}): old ones serve until new ones are whole.
+    `sort_order` is NULL in the trash; `last_order` and `was_primary` lead back from there.
+    """
+
+    id = UUID(primary_key=True)
+    entity = ForeignKey(Entity, on_delete=OnDelete.cascade, null=False, index=False)
+    filename = Varchar(length=200)
+    media_type = Varchar(length=20)
+    extension = Varchar(length=4)
+    bytes = BigInt()
+    width = Integer()
+    height = Integer()
+    frames = Integer(default=1)
+    sha256 = Varchar(length=64)
+    status = Varchar(length=12, default="pending")
+    error = JSONB(null=True, default=None)
+    tries = Integer(default=0)
+    alt_text = Text(null=True, default=None)
+    decorative = Boolean(default=False)
+    caption = Text(null=True, default=None)
+    tags = Array(base_column=Varchar(length=100), default=list)
+    is_primary = Boolean(default=False)
+    sort_order = Integer(null=True, default=None)
+    last_order = Integer(default=0)
+    was_primary = Boolean(default=False)
+    focal_x = DoublePrecision(null=True, default=None)
+    focal_y = DoublePrecision(null=True, default=None)
+    edits = JSONB(default="{}")
+    placeholder = Text(null=True, default=None)
+    version = Integer(default=1)
+    rendering = Integer(default=1)
+    revision = Integer(default=1)
+    renditions = JSONB(default="{}")
+    attributes = JSONB(default="{}")
+    exif = JSONB(default="{}")
+    uploaded_by = Varchar(length=200, null=True, default=None)
+    trashed_at = Timestamptz(null=True, default=None)
+    created_at = Timestamptz(default=TimestamptzNow())
+    updated_at = Timestamptz(default=TimestamptzNow())
+
+
+class ObjectPurge(Table, db=DB, tablename="object_purge"):
+    """Keys whose rows are gone: the bytes follow after the commit, by a job that may run twice."""
+
+    pk = BigSerial(primary_key=True)
+    key = Varchar(length=300)
+    created_at = Timestamptz(default=TimestamptzNow())
+
+
+class Job(Table, db=DB):
+    """Long work that a person or script asked for and wants to follow."""
+
+    id = UUID(primary_key=True)
+    kind = Varchar(length=40)
+    state = Varchar(length=12, default="queued")
+    arguments = JSONB(default="{}")
+    progress = JSONB(default="{}")
+    result = JSONB(null=True, default=None)
+    error = JSONB(null=True, default=None)
+    actor = Varchar(length=200)
+    created_at = Timestamptz(default=TimestamptzNow())
+    finished_at = Timestamptz(null=True, default=None)
+
+
+class Audit(Table, db=DB):
+    """Who did what to what. Append-only: a trigger refuses UPDATE and DELETE outside audit maintenance."""
+
+    pk = BigSerial(primary_key=True)
+    at = Timestamptz(default=TimestamptzNow())
+    actor = Varchar(length=200)
+    action = Varchar(length=60)
+    subject_type = Varchar(length=32)
+    subject_id = Varchar(length=100)
+    request_id = Varchar(length=40, null=True, default=None)
+
+
+class AuditChange(Table, db=DB, tablename="audit_change"):
+    """Before and after, enough to undo; in a row of its own so that personal values can be erased."""
+
+    pk = BigSerial(primary_key=True)
+    audit = ForeignKey(Audit, on_delete=OnDelete.cascade, null=False, index=True)
+    before = JSONB(null=True, default=None)
+    after = JSONB(null=True, default=None)
+
+
+class Account(Table, db=DB):
+    """A person who signs in. `password_hash` NULL: invited, has not set one yet."""
+
+    id = UUID(primary_key=True)
+    email = Varchar(length=254)
+    name = Varchar(length=100, default="")
+    role = Varchar(length=10)
+    password_hash = Varchar(length=200, null=True, default=None)
+    disabled = Boolean(default=False)
+    created_at = Timestamptz(default=TimestamptzNow())
+    signed_in_at = Timestamptz(null=True, default=None)
+
+
+class Session(Table, db=DB):
+    """A browser that is signed in. Only the SHA-256 of its cookie is kept."""
+
+    id = UUID(primary_key=True)
+    token_hash = Bytea()
+    account = ForeignKey(Account, on_delete=OnDelete.cascade, null=False, index=True)
+    address = Varchar(length=60)
+    browser = Varchar(length=300)
+    created_at = Timestamptz(default=TimestamptzNow())
+    seen_at = Timestamptz(default=TimestamptzNow())
+    confirmed_at = Timestamptz(default=TimestamptzNow())
+
+
+class ApiToken(Table, db=DB, tablename="api_token"):
+    """A script's key. Only the SHA-256 is kept; `prefix` lets people tell tokens apart."""
+
+    id = UUID(primary_key=True)
+    name = Varchar(length=100)
+    prefix = Varchar(length=16)
+    token_hash = Bytea()
+    role = Varchar(length=10)
+    created_by = Varchar(length=200)
+    created_at = Timestamptz(default=TimestamptzNow())
+    expires_at = Timestamptz(null=True, default=None)
+    used_at = Timestamptz(null=True, default=None)
+    revoked_at = Timestamptz(null=True, default=None)
+
+
+class PasswordLink(Table, db=DB, tablename="password_link"):
+    """A one-time link to set a password, given out on the command line."""
+
+    token_hash = Bytea(primary_key=True)
+    account = ForeignKey(Account, on_delete=OnDelete.cascade, null=False, index=True)
+    expires_at = Timestamptz()
+    used_at = Timestamptz(null=True, default=None)
+
+
+class Throttle(Table, db=DB):
+    """Counts of failures in a window; `key` says of whom (`account:…`, `address:…`)."""
+
+    key = Varchar(length=200, primary_key=True)
+    failures = Integer(default=0)
+    since = Timestamptz(default=TimestamptzNow())
+
+
+class EmbedKey(Table, db=DB, tablename="embed_key"):
+    """What an iframe's URL carries: scope, presets, parents, expiry. Only the SHA-256 of the key is kept."""
+
+    id = UUID(primary_key=True)
+    key_hash = Bytea()
+    scope_type = Varchar(length=32)
+    scope_id = Varchar(length=64, null=True, default=None)
+    presets = Array(base_column=Varchar(length=20), null=True, default=None)
+    parents = Array(base_column=Varchar(length=200), default=list)
+    captions = Boolean(default=True)
+    created_by = Varchar(length=200)
+    created_at = Timestamptz(default=TimestamptzNow())
+    expires_at = Timestamptz(null=True, default=None)
+    revoked_at = Timestamptz(null=True, default=None)
+
+
+class Idempotency(Table, db=DB):
+    """A POST that may be repeated. `process` is the advisory lock of who runs it: free means it died."""
+
+    pk = BigSerial(primary_key=True)
+    actor = Varchar(length=200)
+    route = Varchar(length=200)
+    key = Varchar(length=200)
+    body_hash = Varchar(length=64)
+    process = BigInt()
+    stored = JSONB(default="{}")
+    status = Integer(null=True, default=None)
+    media_type = Varchar(length=60, null=True, default=None)
+    body = Text(null=True, default=None)
+    created_at = Timestamptz(default=TimestamptzNow())
+
+
+class PortalState(Table, db=DB, tablename="portal_state"):
+    """What the portal remembers about itself, as `set_up`."""
+
+    name = Varchar(length=60, primary_key=True)
+    value = JSONB(default="{}")
+
+
+TABLES: list[type[Table]] = [
+    Entity,
+    InvoiceLine,
+    Image,
+    ObjectPurge,
+    Job,
+    Audit,
+    AuditChange,
+    Account,
+    Session,
+    ApiToken,
+    PasswordLink,
+    Throttle,
+    EmbedKey,
+    Idempotency,
+    PortalState,
+]
