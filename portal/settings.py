@@ -29,7 +29,7 @@ class SettingError(Exception):
 class Settings:
     """Sizes in bytes, spans in the unit that the name says. `database_url` None: the embedded server.
 
-    `dangerous_extensions` and `scan_patterns` come on top of those built into imaging; `allowed_extensions` is the list.
+    `dangerous_extensions` and `scan_patterns` come on top of those built into imaging.
     """
 
     data_dir: Path

@@ -61,7 +61,7 @@ class Image(Table, db=DB):
     """One picture of one entity.
 
     `version` counts the bytes, `rendering` what is wanted of them; `renditions` holds the last whole set
-    ({"of": "1.2", "items": {name: {width, height, bytes, sha256, media_type}}}): old ones serve until new ones are whole.
+    ({"of": "1.2", "items": {name: {width, height, bytes, sha256, media_type}}}): it serves until the next one is whole.
     `sort_order` is NULL in the trash; `last_order` and `was_primary` lead back from there.
     """
 

@@ -1,0 +1,97 @@
+"""One embedded PostgreSQL a session, one migrated template, a clone for each worker, rows deleted between tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from portal import database, settings
+from portal.embedded import EmbeddedServer
+from portal.settings import Settings
+from portal.tables import TABLES
+
+TEMPLATE_LOCK = 7_310_099
+
+
+@pytest.fixture(scope="session")
+def worker(request: pytest.FixtureRequest) -> str:
+    return getattr(request.config, "workerinput", {}).get("workerid", "gw0")
+
+
+@pytest.fixture(scope="session")
+def shared_root(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Path:
+    """One folder for all workers of this run."""
+    root = tmp_path_factory.getbasetemp()
+    return root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+
+@pytest.fixture(scope="session")
+async def database_arguments(shared_root: Path, worker: str) -> AsyncIterator[dict[str, object]]:
+    """How to reach this worker's own database: a clone of the migrated template."""
+    url = os.environ.get("PORTAL_TEST_DATABASE_URL")
+    server = None if url else EmbeddedServer(shared_root / "pg")
+    if server is not None:
+        (shared_root / "pg").mkdir(mode=0o700, exist_ok=True)
+        server.start()
+        base: dict[str, object] = {"host": str(server.socket_dir), "user": "portal"}
+    else:
+        base = {"dsn": url}
+    run = f"portal_test_{os.getppid() if 'PYTEST_XDIST_WORKER' in os.environ else os.getpid()}"
+    template, clone = f"{run}_template", f"{run}_{worker}"
+    admin = await asyncpg.connect(**base, **({} if url else {"database": "portal"}))
+    try:
+        await admin.execute("SELECT pg_advisory_lock($1)", TEMPLATE_LOCK)
+        if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", template):
+            await admin.execute(f'CREATE DATABASE "{template}"')
+            database.DB.config = _of(base, template)
+            await database.migrate()
+        await admin.execute(f'DROP DATABASE IF EXISTS "{clone}" WITH (FORCE)')
+        await admin.execute(f'CREATE DATABASE "{clone}" TEMPLATE "{template}"')
+        await admin.execute("SELECT pg_advisory_unlock($1)", TEMPLATE_LOCK)
+        yield _of(base, clone)
+        await admin.execute(f'DROP DATABASE IF EXISTS "{clone}" WITH (FORCE)')
+        if url:
+            await admin.execute(f'DROP DATABASE IF EXISTS "{template}"')
+    finally:
+        await admin.close()
+        if server is not None:
+            server.release()
+
+
+def _of(base: dict[str, object], name: str) -> dict[str, object]:
+    if "dsn" in base:
+        return {"dsn": urlunsplit(urlsplit(str(base["dsn"]))._replace(path=f"/{name}"))}
+    return {**base, "database": name}
+
+
+@pytest.fixture(scope="session")
+async def pool(database_arguments: dict[str, object]) -> AsyncIterator[None]:
+    database.DB.config = database_arguments
+    database.DB.pool = await asyncpg.create_pool(**database_arguments, min_size=1, max_size=12, command_timeout=30)
+    yield
+    await database.DB.pool.close()
+    database.DB.pool = None
+
+
+@pytest.fixture
+async def db(pool: None) -> AsyncIterator[None]:
+    """An empty, migrated database behind the portal's engine."""
+    yield
+    async with database.transaction():
+        await database.execute("SET LOCAL portal.audit_maintenance = on")
+        for table in reversed(TABLES):
+            await database.execute(f"DELETE FROM {table._meta.tablename}")
+        await database.execute("DELETE FROM pgqueuer") if await database.fetch_value(
+            "SELECT to_regclass('pgqueuer')"
+        ) else None
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Settings:
+    """Settings of a portal that lives in this test's own folder."""
+    return settings.load({"PORTAL_DATA_DIR": str(tmp_path / "data"), "PORTAL_WORKERS": "1"}, None)
