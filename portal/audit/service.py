@@ -1,0 +1,47 @@
+"""Writing the audit: one row for each thing done, in the transaction that does it."""
+
+from __future__ import annotations
+
+import json
+from contextvars import ContextVar
+from typing import Any, Final
+
+from portal import database
+from portal.audit.actors import Actor
+
+# Set by the outermost middleware, so that a line of the audit leads to the lines of the log.
+request_id: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
+
+_INSERT_ROW = """
+    INSERT INTO audit (actor, action, subject_type, subject_id, request_id)
+    VALUES ($1, $2, $3, $4, $5)
+"""
+_INSERT_ROW_AND_CHANGE = f"""
+    WITH line AS ({_INSERT_ROW} RETURNING pk)
+    INSERT INTO audit_change (audit, before, after) SELECT pk, $6::jsonb, $7::jsonb FROM line
+"""  # noqa: S608 - joined from constants
+
+
+async def record(
+    actor: Actor,
+    action: str,
+    subject_type: str,
+    subject_id: str,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Add one line, `action` as `image.add`. Raises RuntimeError outside a transaction: a deed and its line are one.
+
+    `before` and `after` hold what changed; what JSON does not know (times, ids, decimals) is kept as text.
+    """
+    database.connection_of_transaction()
+    line = (actor.name[:200], action, subject_type, subject_id[:100], request_id.get())
+    if before is None and after is None:
+        await database.execute(_INSERT_ROW, *line)
+    else:
+        await database.execute(_INSERT_ROW_AND_CHANGE, *line, _json(before), _json(after))
+
+
+def _json(values: dict[str, Any] | None) -> str | None:
+    return None if values is None else json.dumps(values, default=str)
