@@ -1,0 +1,196 @@
+"""What a file says of itself, read from its structure alone, before any decoder sees it.
+
+Each walk costs time in proportion to the number of segments, not of pixels. A damaged inner structure is left to the
+decoder; what is refused here is a file that ends before its own parts do.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from portal.errors import NotAnImage
+from portal.imaging.formats import Format
+
+_JPEG_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # not stuffing (00), not a restart (D0-D7)
+_JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_SOI, _EOI, _SOS, _COMMENT, _TEM = 0xD8, 0xD9, 0xDA, 0xFE, 0x01
+_PNG_PIXELS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"fdAT", b"fcTL", b"acTL", b"IEND"})
+_WEBP_PIXELS = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
+
+
+@dataclass
+class Anatomy:
+    """Largest width and height that any header claims, and the parts that no pixel comes from."""
+
+    width: int = 0
+    height: int = 0
+    frames: int = 0
+    scans: int = 0  # JPEG only
+    progressive: bool = False  # JPEG only: the decoder keeps every coefficient in memory
+    metadata: list[memoryview] = field(default_factory=list[memoryview])
+    trailing: memoryview = field(default_factory=lambda: memoryview(b""))
+
+    def claim(self, width: int, height: int) -> None:
+        self.width, self.height = max(self.width, width), max(self.height, height)
+
+
+def walk(data: bytes, format: Format) -> Anatomy:
+    """Raises NotAnImage for a file that ends inside one of its own parts."""
+    try:
+        anatomy = _WALKS[format.name](data)
+    except (struct.error, IndexError) as error:
+        raise ends_early() from error
+    if not (anatomy.width and anatomy.height):
+        raise NotAnImage("The file says of itself that it has no pixels. It is damaged.")
+    return anatomy
+
+
+def ends_early(arrived: int | None = None, promised: int | None = None) -> NotAnImage:
+    """The refusal of a cut file, with both sizes in bytes where they are known."""
+    if arrived is None or promised is None:
+        return NotAnImage("The file ends early: a part of the picture is missing. Copy it again from where it came.")
+    return NotAnImage(f"The file ends early: {_size(arrived)} of {_size(promised)} arrived whole.")
+
+
+def _size(count: int) -> str:
+    if count < 10_000:
+        return f"{count:,} bytes"
+    return f"{count / 1000:.1f} KB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
+
+
+def _walk_jpeg(data: bytes) -> Anatomy:
+    anatomy = Anatomy(frames=1)
+    view, at = memoryview(data), 2
+    while marker := _JPEG_MARKER.search(data, at):
+        code, at = marker[1][0], marker.end()
+        if code in (_SOI, _TEM):
+            continue
+        if code == _EOI:
+            anatomy.trailing = view[at:]
+            break
+        (length,) = struct.unpack_from(">H", data, at)
+        _read_jpeg_segment(anatomy, code, view[at + 2 : at + length])
+        at += max(length, 2)
+    return anatomy
+
+
+def _read_jpeg_segment(anatomy: Anatomy, code: int, body: memoryview) -> None:
+    if code in _JPEG_FRAMES:
+        height, width = struct.unpack_from(">HH", body, 1)
+        anatomy.claim(width, height)
+        anatomy.progressive |= code in (0xC2, 0xC6, 0xCA, 0xCE)
+    elif code == _SOS:
+        anatomy.scans += 1
+    elif 0xE0 <= code <= 0xEF or code == _COMMENT:
+        anatomy.metadata.append(body)
+
+
+def _walk_png(data: bytes) -> Anatomy:
+    anatomy = Anatomy()
+    view, at, frames, has_pixels = memoryview(data), 8, 0, False
+    while True:
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if at + 12 + length > len(data):
+            raise ends_early(len(data), at + 12 + length) if has_pixels and kind == b"IDAT" else ends_early()
+        body = view[at + 8 : at + 8 + length]
+        if kind in (b"IHDR", b"fcTL"):
+            anatomy.claim(*struct.unpack_from(">II", body, 0 if kind == b"IHDR" else 4))
+            frames += kind == b"fcTL"
+        elif kind not in _PNG_PIXELS:
+            anatomy.metadata.append(body)
+        has_pixels |= kind == b"IDAT"
+        at += 12 + length
+        if kind == b"IEND":
+            break
+    anatomy.frames = max(1, frames)
+    anatomy.trailing = view[at:]
+    return anatomy
+
+
+def _walk_webp(data: bytes) -> Anatomy:
+    anatomy = Anatomy()
+    view = memoryview(data)
+    (declared,) = struct.unpack_from("<I", data, 4)
+    end = 8 + declared
+    if end > len(data):
+        raise ends_early(len(data), end)
+    for kind, body in _chunks(view[12:end]):
+        _read_webp_chunk(anatomy, kind, body)
+    anatomy.frames = max(1, anatomy.frames)
+    anatomy.trailing = view[end + (declared & 1) :]
+    return anatomy
+
+
+def _chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    at = 0
+    while at + 8 <= len(view):
+        kind, length = struct.unpack_from("<4sI", view, at)
+        yield kind, view[at + 8 : at + 8 + length]
+        at += 8 + length + (length & 1)
+
+
+def _read_webp_chunk(anatomy: Anatomy, kind: bytes, body: memoryview) -> None:
+    if kind == b"VP8X":
+        anatomy.claim(1 + _uint24(body, 4), 1 + _uint24(body, 7))
+    elif kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", body, 6)
+        anatomy.claim(width & 0x3FFF, height & 0x3FFF)
+    elif kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", body, 1)
+        anatomy.claim(1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
+    elif kind == b"ANMF":
+        anatomy.frames += 1
+        anatomy.claim(1 + _uint24(body, 6), 1 + _uint24(body, 9))
+    elif kind not in _WEBP_PIXELS:
+        anatomy.metadata.append(body)
+
+
+def _uint24(view: memoryview, at: int) -> int:
+    return view[at] | view[at + 1] << 8 | view[at + 2] << 16
+
+
+def _walk_gif(data: bytes) -> Anatomy:
+    anatomy = Anatomy()
+    view = memoryview(data)
+    anatomy.claim(*struct.unpack_from("<HH", data, 6))
+    at = 13 + _colour_table(data[10])
+    while at < len(data) and data[at] != 0x3B:
+        if data[at] == 0x21:
+            at = _read_gif_extension(anatomy, view, at)
+        elif data[at] == 0x2C:
+            left, top, width, height = struct.unpack_from("<HHHH", data, at + 1)
+            anatomy.claim(left + width, top + height)
+            anatomy.frames += 1
+            at = _skip_blocks(data, at + 11 + _colour_table(data[at + 9]))
+        else:
+            at += 1  # stray bytes: decoders skip them too
+    anatomy.trailing = view[at + 1 :]
+    return anatomy
+
+
+def _colour_table(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _read_gif_extension(anatomy: Anatomy, view: memoryview, at: int) -> int:
+    end = _skip_blocks(view, at + 2)
+    if view[at + 1] != 0xF9:  # a comment, text or an application's own; F9 is timing
+        anatomy.metadata.append(view[at + 2 : end])
+    return end
+
+
+def _skip_blocks(data: bytes | memoryview, at: int) -> int:
+    while at < len(data) and data[at]:
+        at += data[at] + 1
+    return at + 1
+
+
+_WALKS: dict[str, Callable[[bytes], Anatomy]] = {
+    "JPEG": _walk_jpeg,
+    "PNG": _walk_png,
+    "WEBP": _walk_webp,
+    "GIF": _walk_gif,
+}

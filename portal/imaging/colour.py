@@ -1,0 +1,33 @@
+"""Every picture in sRGB: browsers, printers and scripts then agree on its colours, and the profile can be left out."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import Any
+
+from PIL import Image, ImageCms
+
+_SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
+_SRGB: Any = ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType]  # so typed in Pillow
+
+
+def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """L, RGB or CMYK in; L or RGB out. A profile that is broken or for another kind of picture is ignored."""
+    transform = _transform(profile, picture.mode) if profile else None
+    if transform:
+        return ImageCms.applyTransform(picture, transform) or picture
+    return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
+
+
+@lru_cache(maxsize=8)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """None where nothing is to be done. The cache pays: one camera writes one profile into every picture."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        facts: Any = getattr(source, "profile")  # noqa: B009  # Pillow types it as unknown
+        if facts.xcolor_space != _SPACES.get(mode) or (facts.profile_description or "").startswith("sRGB"):
+            return None
+        return ImageCms.buildTransform(source, _SRGB, mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None

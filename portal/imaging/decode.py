@@ -1,0 +1,96 @@
+"""The one place where bytes become a Pillow picture: only our four decoders, warnings of bombs are errors."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Generator
+
+from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from portal.imaging.formats import Format
+
+_DECODERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,  # Image.open would make an MPO of some
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+}
+
+
+@contextlib.contextmanager
+def open_picture(data: bytes, format: Format, max_pixels: int) -> Generator[ImageFile.ImageFile]:
+    """Raises whatever the decoder raises (OSError, SyntaxError, ValueError, …): callers name it for people."""
+    Image.MAX_IMAGE_PIXELS = max_pixels  # also for frames inside, which a header need not announce
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # oddities in metadata
+        # Pillow only refuses above twice its limit; below, it warns.
+        warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+        with _DECODERS[format.name](io.BytesIO(data)) as picture:
+            yield picture
+
+
+def scale_decoder(picture: ImageFile.ImageFile, scale: int) -> None:
+    """Have a JPEG decoded at 1/scale. Other formats can't, and are left as they are."""
+    if scale > 1:
+        picture.draft(None, (max(1, picture.width // scale), max(1, picture.height // scale)))
+
+
+def resample(
+    picture: Image.Image,
+    size: tuple[int, int],
+    method: Image.Resampling = Image.Resampling.LANCZOS,
+    box: tuple[float, float, float, float] | None = None,
+) -> Image.Image:
+    """By whole numbers first, then by the method: in a cascade LANCZOS then costs no more than BICUBIC alone."""
+    return picture.resize(size, method, box, reducing_gap=1.01)  # pyright: ignore[reportUnknownMemberType]  # so typed in Pillow
+
+
+def to_8_bit(picture: Image.Image) -> Image.Image:
+    """L, LA, RGB, RGBA or CMYK from any mode that our decoders give; transparency only as a channel."""
+    if picture.mode in ("LA", "RGBA"):
+        return picture
+    if picture.mode.startswith("I"):
+        return _from_16_bit(picture)
+    if picture.has_transparency_data:  # of a palette, or one colour that counts as clear
+        return picture.convert("RGBA")
+    if picture.mode in ("L", "RGB", "CMYK"):
+        return picture
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _from_16_bit(picture: Image.Image) -> Image.Image:
+    """Pillow's own convert() would clip everything above 255 to white."""
+    grey = picture.point(_upper_byte).convert("L")  # pyright: ignore[reportUnknownMemberType]  # so typed in Pillow
+    grey.info.pop("transparency", None)  # counted in 16 bits
+    return grey
+
+
+def _upper_byte(value: float) -> float:
+    return value * (1 / 256)
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """What shows through is white, as a web page is."""
+    if picture.mode not in ("LA", "RGBA"):
+        return picture
+    white = Image.new(picture.mode[:-1], picture.size, "white")
+    white.paste(picture.convert(white.mode), mask=picture.getchannel("A"))
+    return white
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)

@@ -1,0 +1,109 @@
+"""The few harmless facts of a picture's EXIF: never where it was taken, by whom, or with which serial number."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from PIL import ExifTags, Image
+
+_Base = ExifTags.Base
+_TEXT_LENGTH = 100
+_TIME = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
+_OFFSET = re.compile(r"[+-]\d\d:\d\d")
+_BROKEN = (ValueError, TypeError, KeyError, IndexError, OverflowError, OSError, SyntaxError, EOFError, struct.error)
+
+
+def read_orientation(exif: Image.Exif) -> int:
+    """1 to 8; 1 for whatever makes no sense."""
+    value = exif.get(_Base.Orientation)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def read_exif(picture: Image.Image) -> Image.Exif:
+    """An empty one where it can't be read: broken metadata is no reason to refuse a picture."""
+    try:
+        return picture.getexif()
+    except _BROKEN:
+        return Image.Exif()
+
+
+def safe_subset(exif: Image.Exif) -> dict[str, Any]:
+    """taken_at (ISO 8601, local time, with the offset where known), camera, lens, exposure ("1/125 s"), aperture
+    (f-number), iso, focal_length (mm). Only what is there."""
+    try:
+        details: Mapping[int, Any] = exif.get_ifd(ExifTags.IFD.Exif)
+    except _BROKEN:
+        details = {}
+    facts = {name: _quiet(read, exif, details) for name, read in _READERS.items()}
+    return {name: fact for name, fact in facts.items() if fact not in (None, "")}
+
+
+def _quiet(read: Callable[[Mapping[int, Any], Mapping[int, Any]], Any], *sources: Mapping[int, Any]) -> Any:
+    try:
+        return read(*sources)
+    except (*_BROKEN, ZeroDivisionError):
+        return None
+
+
+def _text(value: Any) -> str:
+    text = value.decode("utf-8", "ignore") if isinstance(value, bytes) else value
+    if not isinstance(text, str):
+        return ""
+    text = text.encode("utf-8", "ignore").decode().split("\0")[0]
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_TEXT_LENGTH]
+
+
+def _number(value: Any) -> float | None:
+    number = float(value[0] if isinstance(value, tuple) else value)  # pyright: ignore[reportUnknownArgumentType]  # any tag may hold anything
+    return number if math.isfinite(number) and 0 < number < 1e7 else None
+
+
+def _taken_at(_: Mapping[int, Any], details: Mapping[int, Any]) -> str | None:
+    found = _TIME.match(_text(details.get(_Base.DateTimeOriginal)))
+    if not found or found[1] == "0000":
+        return None
+    year, month, day, hour, minute, second = found.groups()
+    if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31 and int(hour) < 24 and int(minute) < 60 and int(second) < 60):
+        return None
+    offset = _text(details.get(_Base.OffsetTimeOriginal))
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second}{offset if _OFFSET.fullmatch(offset) else ''}"
+
+
+def _camera(exif: Mapping[int, Any], _: Mapping[int, Any]) -> str:
+    make, model = _text(exif.get(_Base.Make)), _text(exif.get(_Base.Model))
+    return model if model.lower().startswith(make.lower().split(" ")[0]) else f"{make} {model}".strip()
+
+
+def _exposure(_: Mapping[int, Any], details: Mapping[int, Any]) -> str | None:
+    seconds = _number(details[_Base.ExposureTime])
+    if seconds is None:
+        return None
+    return f"{seconds:g} s" if seconds >= 0.3 else f"1/{round(1 / seconds)} s"
+
+
+def _rounded(tag: int) -> Callable[[Mapping[int, Any], Mapping[int, Any]], float | None]:
+    def read(_: Mapping[int, Any], details: Mapping[int, Any]) -> float | None:
+        number = _number(details[tag])
+        return None if number is None else round(number, 1)
+
+    return read
+
+
+def _iso(_: Mapping[int, Any], details: Mapping[int, Any]) -> int | None:
+    number = _number(details[_Base.ISOSpeedRatings])
+    return None if number is None else round(number)
+
+
+_READERS: dict[str, Callable[[Mapping[int, Any], Mapping[int, Any]], Any]] = {
+    "taken_at": _taken_at,
+    "camera": _camera,
+    "lens": lambda _, details: _text(details.get(_Base.LensModel)),
+    "exposure": _exposure,
+    "aperture": _rounded(_Base.FNumber),
+    "iso": _iso,
+    "focal_length": _rounded(_Base.FocalLength),
+}

@@ -1,0 +1,268 @@
+"""Child processes that decode pictures: kept, bounded, replaced when they die.
+
+Two lanes, so that a person who uploads never waits for renditions: verification has children of its own at a better
+niceness. Over both lanes only one heavy picture is decoded at a time, and there too verification goes first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from itertools import count
+from pathlib import Path
+
+from portal.errors import FileRefused, NotAnImage, TooManyPixels, Unavailable
+from portal.imaging import wire
+from portal.imaging.render import Rendered
+from portal.imaging.verify import Limits, Verified
+
+VERIFY_NICE = 5  # before renditions (10), behind the server's own loop (0)
+VERIFY_CPU_SECONDS = 10
+RENDER_PATIENCE = 3  # a rendition may take so many times the CPU and the wall time of a verification
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class RenderPool:
+    """`workers` children render; half as many, at least one, verify. `wall_seconds` bounds one verification."""
+
+    def __init__(self, workers: int, *, nice: int = 10, wall_seconds: float = 20) -> None:
+        self._wall_seconds = wall_seconds
+        self._verifying = _Lane((workers + 1) // 2, min(VERIFY_NICE, nice))
+        self._rendering = _Lane(workers, nice)
+        self._heavy = _Turnstile()
+
+    async def start(self) -> None:
+        """One child in each lane; more come as they are needed."""
+        await asyncio.gather(self._verifying.warm_up(), self._rendering.warm_up())
+
+    async def close(self) -> None:
+        await asyncio.gather(self._verifying.close(), self._rendering.close())
+
+    async def verify(self, path: Path, filename: str, limits: Limits) -> Verified:
+        """Raises a FileRefused; Unavailable or OSError when it is not the picture's fault."""
+
+        def task(may_be_heavy: bool) -> wire.Task:
+            name = filename.encode("utf-8", "surrogatepass")
+            return wire.VerifyTask(_absolute(path), name, limits, VERIFY_CPU_SECONDS, may_be_heavy)
+
+        answer = await self._ask(self._verifying, task(False), task(True), self._wall_seconds, priority=0)
+        assert isinstance(answer, wire.VerifyDone)
+        return answer.verified
+
+    async def render(
+        self, path: Path, names: Sequence[str], focal_point: tuple[float, float] | None = None
+    ) -> list[Rendered]:
+        """Raises as `verify` does."""
+
+        def task(may_be_heavy: bool) -> wire.Task:
+            cpu_seconds = VERIFY_CPU_SECONDS * RENDER_PATIENCE
+            return wire.RenderTask(_absolute(path), tuple(names), focal_point, cpu_seconds, may_be_heavy)
+
+        wall_seconds = self._wall_seconds * RENDER_PATIENCE
+        answer = await self._ask(self._rendering, task(False), task(True), wall_seconds, priority=1)
+        assert isinstance(answer, wire.RenderDone)
+        return answer.renditions
+
+    async def _ask(
+        self, lane: _Lane, light: wire.Task, heavy: wire.Task, wall_seconds: float, priority: int
+    ) -> wire.Answer:
+        """The child itself says whether a picture is heavy: it reads the header anyway, off our event loop."""
+        answer = await lane.ask(light, wall_seconds)
+        if isinstance(answer, wire.Heavy):
+            async with self._heavy.turn(priority):
+                answer = await lane.ask(heavy, wall_seconds)
+        if isinstance(answer, wire.Refused):
+            raise _refusal(answer)
+        if isinstance(answer, wire.Failed):
+            raise _failure(answer)
+        return answer
+
+
+def _absolute(path: Path) -> bytes:
+    return os.fsencode(path.absolute())
+
+
+def _refusal(answer: wire.Refused) -> FileRefused:
+    kinds = {kind.__name__: kind for kind in FileRefused.__subclasses__()}
+    refusal = kinds.get(answer.error, NotAnImage)(answer.message)
+    refusal.__cause__ = RuntimeError(answer.detail)
+    return refusal
+
+
+def _failure(answer: wire.Failed) -> Exception:
+    if answer.errno is not None:
+        return OSError(answer.errno, answer.detail)
+    return RuntimeError(f"decoding child: {answer.detail}")
+
+
+class _Turnstile:
+    """A lock whose waiters pass by priority (lower first), then in their order."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._order = count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @contextlib.asynccontextmanager
+    async def turn(self, priority: int) -> AsyncGenerator[None]:
+        if self._taken:
+            await self._wait(priority)
+        self._taken = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, priority: int) -> None:
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (priority, next(self._order), ready))
+        try:
+            await ready
+        except asyncio.CancelledError:
+            if ready.done() and not ready.cancelled():  # it was our turn already
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        """The lock stays taken between two holders, so that nobody slips in."""
+        while self._waiting:
+            _, _, ready = heapq.heappop(self._waiting)
+            if not ready.done():
+                ready.set_result(None)
+                return
+        self._taken = False
+
+
+class _Child:
+    """One process and its pipes. Not shared: who holds it has it alone."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin
+        assert process.stdout
+        self.process, self._to, self._from = process, process.stdin, process.stdout
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.returncode is None
+
+    async def ask(self, message: bytes) -> wire.Answer:
+        """Raises _NotTaken when the child was dead before it began, else what asyncio raises when it dies."""
+        try:
+            self._to.write(message)
+            await self._to.drain()
+            await self._from.readexactly(len(wire.TAKEN))
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            raise _NotTaken from error
+        (length,) = wire.LENGTH.unpack(await self._from.readexactly(wire.LENGTH.size))
+        if length > wire.LONGEST:
+            raise ConnectionError("the child's answer is no answer")
+        return wire.unpack_answer(await self._from.readexactly(length))
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self._to.close()
+
+
+class _NotTaken(Exception):
+    """The child died while it was idle: no picture's fault."""
+
+
+class _Lane:
+    """At most `size` children of one niceness. The one used last goes first, so that spare ones stay asleep."""
+
+    def __init__(self, size: int, nice: int) -> None:
+        self._nice = nice
+        self._slots = asyncio.Semaphore(size)
+        self._idle: list[_Child] = []
+        self._dying: list[_Child] = []
+        self._closed = False
+
+    async def warm_up(self) -> None:
+        self._idle.append(await _spawn(self._nice))
+
+    async def close(self) -> None:
+        self._closed = True
+        for child in self._idle:
+            child.kill()
+        for child in [*self._idle, *self._dying]:
+            await child.process.wait()
+        self._idle, self._dying = [], []
+
+    async def ask(self, task: wire.Task, wall_seconds: float) -> wire.Answer:
+        message = wire.pack(task)
+        async with self._slots:
+            for _ in range(3):
+                with contextlib.suppress(_NotTaken):
+                    return await self._ask_one(message, wall_seconds)
+        raise Unavailable("Pictures can't be opened at the moment. Add it again in a minute.", retry_after=30)
+
+    async def _ask_one(self, message: bytes, wall_seconds: float) -> wire.Answer:
+        child = await self._take()
+        try:
+            async with asyncio.timeout(wall_seconds):
+                answer = await child.ask(message)
+        except TimeoutError as error:
+            self._bury(child)
+            raise _too_slow() from error
+        except _NotTaken:
+            self._bury(child)
+            raise
+        except (ConnectionError, asyncio.IncompleteReadError, ValueError) as error:
+            self._bury(child)
+            raise await _died(child.process) from error
+        except BaseException:  # cancelled: the child is in the middle of a picture that nobody wants any more
+            self._bury(child)
+            raise
+        self._put_back(child)
+        return answer
+
+    async def _take(self) -> _Child:
+        if self._closed:
+            raise Unavailable("The portal is stopping. Add the picture again in a minute.", retry_after=30)
+        while self._idle:
+            child = self._idle.pop()
+            if child.is_alive:
+                return child
+            self._bury(child)
+        return await _spawn(self._nice)
+
+    def _put_back(self, child: _Child) -> None:
+        if self._closed:
+            self._bury(child)
+        else:
+            self._idle.append(child)
+
+    def _bury(self, child: _Child) -> None:
+        child.kill()
+        self._dying = [c for c in self._dying if c.is_alive]
+        self._dying.append(child)
+
+
+async def _spawn(nice: int) -> _Child:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "portal.imaging.child", str(nice)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        limit=1024 * 1024,
+        env={"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)])},  # and none of the server's secrets
+    )
+    return _Child(process)
+
+
+async def _died(process: asyncio.subprocess.Process) -> FileRefused:
+    code = await process.wait()
+    cause = RuntimeError(f"decoding child ended with {code}")
+    refusal = _too_slow() if code == -signal.SIGXCPU else NotAnImage("The picture breaks the decoder and was refused.")
+    refusal.__cause__ = cause
+    return refusal
+
+
+def _too_slow() -> FileRefused:
+    return TooManyPixels("The picture takes too long to open. Save it anew, smaller or as a plain JPEG, and add that.")
