@@ -1,0 +1,35 @@
+// Dialogs open by the platform's own `commandfor`/`command`; this stands in where a browser lacks it. A folded form
+// (details.adder) also closes by Escape or a click beside it, and takes the focus when it opens.
+if (!("commandForElement" in HTMLButtonElement.prototype)) {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[commandfor]");
+    const dialog = button && document.getElementById(button.getAttribute("commandfor"));
+    const command = button?.getAttribute("command");
+    if (command === "show-modal" && !dialog?.open) dialog?.showModal();
+    if (command === "close") dialog?.close();
+  });
+}
+
+const openAdder = () => document.querySelector("details.adder[open]");
+
+document.addEventListener(
+  "toggle",
+  (event) => {
+    if (!event.target.matches?.("details.adder[open]")) return;
+    event.target.querySelector("[aria-invalid], input:not([type=hidden])")?.focus();
+  },
+  true,
+);
+
+document.addEventListener("keydown", (event) => {
+  const adder = event.key === "Escape" && openAdder();
+  if (!adder) return;
+  adder.open = false;
+  adder.querySelector("summary").focus();
+});
+
+document.addEventListener("pointerdown", (event) => {
+  const adder = openAdder();
+  const isUntouched = adder && [...adder.querySelectorAll("input:not([type=hidden])")].every((input) => input.value === "");
+  if (isUntouched && !adder.contains(event.target)) adder.open = false;
+});

@@ -1,0 +1,6 @@
+// The one module each page starts; the rest hangs on it by relative imports, which carry the version in this file's URL.
+import "./toasts.js";
+import "./theme.js";
+import "./notices.js";
+import "./openers.js";
+import "./search-key.js";
