@@ -1,0 +1,337 @@
+"""Where objects live: one folder, written so that what was acknowledged survives a power cut.
+
+A put is tmp → write → fsync → rename → fsync(folder): another process sees the whole object or none. Every folder on
+the way is opened without following symlinks, so nothing under the root can lead out of it. All file work is in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from portal.errors import DiskFull, Gone, PortalError, Unavailable
+from portal.storage.keys import TEMP
+
+MARKER: Final = ".portal-root"
+_MARKER_TEXT = (
+    b"The image portal keeps its pictures in this folder. Without this file it takes the disk for not mounted.\n"
+)
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO in an object's place must not hold us
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# Nothing there, or something that we did not put there (a symlink, a folder): either way our bytes are lost.
+_LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectEntry:
+    """One file under the root, in flight (`temp/…`) and foreign ones included."""
+
+    key: str
+    bytes: int
+    modified_at: datetime
+
+
+class Store:
+    """Objects by key under `root`. Call `open_root` once before anything else.
+
+    Every method raises DiskFull when there is no room, and Unavailable when the disk does not do what it is asked.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    async def open_root(self, *, known: bool = False) -> None:
+        """Make or recognise the root. `known`: pictures are expected here, so a root without its marker is not ours.
+
+        Raises Unavailable when the marker is missing from a root that is known or not empty: the disk is not mounted.
+        """
+        await asyncio.to_thread(self._open_root, known)
+
+    async def check_marker(self) -> None:
+        """Raises Unavailable when the root's disk is not mounted: no sweep may take that for missing objects."""
+        await asyncio.to_thread(self._check_marker)
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Durable when it returns. An object of this name is replaced, whole."""
+        await self.put_many([(key, data)])
+
+    async def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """All durable when it returns: each file is synced, then each folder once."""
+        await asyncio.to_thread(self._put_many, items)
+
+    async def adopt(self, path: Path, key: str) -> None:
+        """Take over a file, durably; `path` is gone afterwards. A rename when it lies in temp/, else a copy."""
+        await asyncio.to_thread(self._adopt, path, key)
+
+    async def read(self, key: str) -> bytes:
+        """Raises Gone when the bytes are not there."""
+        return await asyncio.to_thread(self._read, key)
+
+    def path_of(self, key: str) -> Path:
+        """For reading by a child process. Raises ValueError for a key that leads out of the root."""
+        return self.root.joinpath(*_parts(key))
+
+    async def size(self, key: str) -> int | None:
+        """In bytes; None when there is no such object."""
+        return await asyncio.to_thread(self._size, key)
+
+    async def delete(self, keys: Iterable[str]) -> int:
+        """How many were there; those that are missing are fine."""
+        return await asyncio.to_thread(self._delete, list(keys))
+
+    async def free_bytes(self) -> int:
+        with _plain_words():
+            usage = await asyncio.to_thread(os.statvfs, self.root)
+        return usage.f_bavail * usage.f_frsize
+
+    def walk(self) -> Iterator[ObjectEntry]:
+        """Every file under the root, in no order, symlinks neither followed nor named. Blocks: run it in a thread.
+
+        Raises Unavailable when the disk is not mounted.
+        """
+        self._check_marker()
+        with _plain_words():
+            yield from _walk(self.root, "")
+
+    def _open_root(self, known: bool) -> None:
+        with _plain_words():
+            if not (self.root / MARKER).is_file():
+                self._begin_root(known)
+            (self.root / TEMP).mkdir(mode=0o700, exist_ok=True)
+
+    def _begin_root(self, known: bool) -> None:
+        for folder in reversed([one for one in (self.root, *self.root.parents) if not one.exists()]):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        foreign = {entry.name for entry in os.scandir(self.root)} - {MARKER, TEMP, "lost+found"}
+        if known or foreign:
+            raise self._not_mounted()
+        with contextlib.suppress(FileExistsError):  # another process begins the same root
+            file = os.open(self.root / MARKER, _CREATE, 0o600)
+            try:
+                os.write(file, _MARKER_TEXT)
+                os.fsync(file)
+            finally:
+                os.close(file)
+        _sync_folder(self.root)
+
+    def _check_marker(self) -> None:
+        with _plain_words():
+            try:
+                os.stat(self.root / MARKER, follow_symlinks=False)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise self._not_mounted() from error
+
+    def _not_mounted(self) -> Unavailable:
+        return Unavailable(
+            f"The folder for pictures is not mounted: {self.root} does not hold the file {MARKER}.", retry_after=30
+        )
+
+    def _put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
+        self._check_marker()
+        drafts: list[tuple[str, str]] = []
+        with contextlib.ExitStack() as stack, _plain_words():
+            temp = self._open_folder(stack, (TEMP,), make=True)
+            try:
+                for key, data in items:
+                    draft = f"{uuid4()}.part"
+                    drafts.append((draft, key))
+                    _write(temp, draft, data)
+                folders = self._move_in(stack, temp, drafts)
+                for folder in folders:
+                    os.fsync(folder)
+            finally:
+                _unlink_all(temp, [draft for draft, _ in drafts])
+
+    def _move_in(self, stack: contextlib.ExitStack, temp: int, drafts: list[tuple[str, str]]) -> list[int]:
+        """Rename synced drafts to their keys; the descriptors of the folders that are still to be synced."""
+        folders: dict[tuple[str, ...], int] = {}
+        for draft, key in list(drafts):
+            *parents, name = _parts(key)
+            folder = folders.get(tuple(parents))
+            if folder is None:
+                folder = folders[tuple(parents)] = self._open_folder(stack, tuple(parents), make=True)
+            os.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
+            drafts.remove((draft, key))
+        return list(folders.values())
+
+    def _adopt(self, path: Path, key: str) -> None:
+        self._check_marker()
+        *parents, name = _parts(key)
+        with contextlib.ExitStack() as stack, _plain_words():
+            file = os.open(path, _READ)
+            stack.callback(os.close, file)
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+            folder = self._open_folder(stack, tuple(parents), make=True)
+            try:
+                os.fchmod(file, 0o600)
+                os.fsync(file)
+                os.rename(path, name, dst_dir_fd=folder)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self._copy_in(file, folder, name)
+                path.unlink()
+            os.fsync(folder)
+
+    def _copy_in(self, file: int, folder: int, name: str) -> None:
+        """From another file system, where a rename cannot reach."""
+        with contextlib.ExitStack() as stack:
+            temp = self._open_folder(stack, (TEMP,), make=True)
+            draft = f"{uuid4()}.part"
+            try:
+                target = stack.enter_context(os.fdopen(os.open(draft, _CREATE, 0o600, dir_fd=temp), "wb"))
+                with os.fdopen(os.dup(file), "rb") as source:
+                    shutil.copyfileobj(source, target, 1 << 20)
+                target.flush()
+                os.fsync(target.fileno())
+                os.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
+            finally:
+                _unlink_all(temp, [draft])
+
+    def _read(self, key: str) -> bytes:
+        *parents, name = _parts(key)
+        with contextlib.ExitStack() as stack, _plain_words(), self._lost_means_gone():
+            folder = self._open_folder(stack, tuple(parents))
+            file = os.open(name, _READ, dir_fd=folder)
+            with os.fdopen(file, "rb", buffering=0) as reader:
+                if not stat.S_ISREG(os.fstat(file).st_mode):
+                    raise OSError(errno.ENOENT, "not a regular file")
+                return reader.readall()
+
+    @contextlib.contextmanager
+    def _lost_means_gone(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _LOST:
+                raise
+            self._check_marker()
+            raise Gone("The bytes of this picture are missing from the store.") from error
+
+    def _size(self, key: str) -> int | None:
+        *parents, name = _parts(key)
+        with contextlib.ExitStack() as stack, _plain_words():
+            try:
+                folder = self._open_folder(stack, tuple(parents))
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            except OSError as error:
+                if error.errno in _LOST:
+                    return None
+                raise
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def _delete(self, keys: Sequence[str]) -> int:
+        self._check_marker()
+        by_folder: dict[tuple[str, ...], list[str]] = {}
+        for key in keys:
+            *parents, name = _parts(key)
+            by_folder.setdefault(tuple(parents), []).append(name)
+        with _plain_words():
+            return sum(self._delete_in(parents, names) for parents, names in by_folder.items())
+
+    def _delete_in(self, parents: tuple[str, ...], names: list[str]) -> int:
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = self._open_folder(stack, parents)
+            except OSError as error:
+                if error.errno in _LOST:
+                    return 0
+                raise
+            deleted = _unlink_all(folder, names)
+            if deleted:
+                os.fsync(folder)
+            return deleted
+
+    def _open_folder(self, stack: contextlib.ExitStack, parts: tuple[str, ...], *, make: bool = False) -> int:
+        """A descriptor of the folder, reached step by step without following a symlink; closed by `stack`."""
+        folder = os.open(
+            self.root, _FOLDER & ~os.O_NOFOLLOW
+        )  # the root itself may be a link: that is the owner's choice
+        stack.callback(os.close, folder)
+        for part in parts:
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o700, dir_fd=folder)
+                    os.fsync(folder)
+            folder = os.open(part, _FOLDER, dir_fd=folder)
+            stack.callback(os.close, folder)
+        return folder
+
+
+@contextlib.contextmanager
+def _plain_words() -> Generator[None]:
+    """What the disk says, as the portal's errors."""
+    try:
+        yield
+    except PortalError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull("The disk for pictures is full. Free some space, then try again.") from error
+        raise Unavailable("The disk for pictures does not answer as it should.", retry_after=30) from error
+
+
+def _parts(key: str) -> list[str]:
+    """A key's folders and name. Raises ValueError for what could lead out of the root."""
+    parts = key.split("/")
+    if any(part in {"", ".", ".."} or "\0" in part for part in parts):
+        raise ValueError(f"not a key: {key!r}")
+    return parts
+
+
+def _write(folder: int, name: str, data: bytes) -> None:
+    file = os.open(name, _CREATE, 0o600, dir_fd=folder)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _unlink_all(folder: int, names: Iterable[str]) -> int:
+    deleted = 0
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+            deleted += 1
+    return deleted
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, _FOLDER & ~os.O_NOFOLLOW)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[ObjectEntry]:
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:  # swept while we walked
+        return
+    for entry in entries:
+        key = f"{prefix}{entry.name}"
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(folder / entry.name, f"{key}/")
+            elif entry.is_file(follow_symlinks=False) and key != MARKER:
+                found = entry.stat(follow_symlinks=False)
+                yield ObjectEntry(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+        except FileNotFoundError:
+            continue
