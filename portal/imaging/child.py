@@ -18,12 +18,13 @@ from typing import BinaryIO
 
 from portal.errors import FileRefused
 from portal.imaging import render, verify, wire
-from portal.imaging.anatomy import walk
+from portal.imaging.anatomy import Anatomy, walk
 from portal.imaging.decode import Image
 from portal.imaging.formats import Format, sniff
 
 MEMORY_BYTES = 1024**3
 HEAVY_PIXELS = 16_000_000
+HEAVY_SCANS = 20  # cameras and programs write ten or so
 _PR_SET_PDEATHSIG = 1
 
 
@@ -88,7 +89,7 @@ def _verify(task: wire.VerifyTask) -> wire.Answer:
     data = Path(os.fsdecode(task.path)).read_bytes()
     filename = task.filename.decode("utf-8", "surrogatepass")
     format, anatomy = verify.inspect(data, filename, task.limits)
-    if not task.may_be_heavy and _is_heavy(format, anatomy.width * anatomy.height, anatomy.progressive):
+    if not task.may_be_heavy and _is_heavy(format, anatomy, anatomy.frames):
         return wire.Heavy()
     return wire.VerifyDone(verify.verify_pixels(data, format, anatomy, task.limits))
 
@@ -96,17 +97,17 @@ def _verify(task: wire.VerifyTask) -> wire.Answer:
 def _render(task: wire.RenderTask) -> wire.Answer:
     data = Path(os.fsdecode(task.path)).read_bytes()
     format = sniff(data[:16])
-    if format and not task.may_be_heavy:
-        anatomy = walk(data, format)
-        if _is_heavy(format, anatomy.width * anatomy.height, anatomy.progressive):
-            return wire.Heavy()
+    if format and not task.may_be_heavy and _is_heavy(format, walk(data, format), frames=1):
+        return wire.Heavy()
     return wire.RenderDone(render.render_bytes(data, task.names, task.focal_point))
 
 
-def _is_heavy(format: Format, pixels: int, progressive: bool) -> bool:
-    """A JPEG is decoded to a quarter of its pixels or less, but a progressive one keeps all its coefficients first."""
-    held = pixels // 4 if format.name == "JPEG" and not progressive else pixels
-    return held > HEAVY_PIXELS
+def _is_heavy(format: Format, anatomy: Anatomy, frames: int) -> bool:
+    """In memory or in time. A JPEG is decoded to a quarter of its pixels or less, but a progressive one keeps all its
+    coefficients first."""
+    pixels = anatomy.width * anatomy.height * frames
+    scaled = format.name == "JPEG" and not anatomy.progressive
+    return (pixels // 4 if scaled else pixels) > HEAVY_PIXELS or anatomy.scans > HEAVY_SCANS
 
 
 if __name__ == "__main__":

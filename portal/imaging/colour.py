@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image, ImageCms
 
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
-_SRGB: Any = ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType]  # so typed in Pillow
+_SRGB = cast(Any, ImageCms.createProfile("sRGB"))  # pyright: ignore[reportUnknownMemberType]  # so typed in Pillow
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:

@@ -1,7 +1,7 @@
 """Child processes that decode pictures: kept, bounded, replaced when they die.
 
-Two lanes, so that a person who uploads never waits for renditions: verification has children of its own at a better
-niceness. Over both lanes only one heavy picture is decoded at a time, and there too verification goes first.
+Three lanes, so that a person who uploads waits neither for renditions nor for somebody's huge picture: one verifies, at
+a better niceness, one renders, and a single child decodes all that is heavy, one after the other, verification first.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ class RenderPool:
         self._wall_seconds = wall_seconds
         self._verifying = _Lane((workers + 1) // 2, min(VERIFY_NICE, nice))
         self._rendering = _Lane(workers, nice)
-        self._heavy = _Turnstile()
+        self._heavy = _Lane(1, nice)
+        self._heavy_turn = _Turnstile()
 
     async def start(self) -> None:
-        """One child in each lane; more come as they are needed."""
+        """One child to verify, one to render; more come as they are needed."""
         await asyncio.gather(self._verifying.warm_up(), self._rendering.warm_up())
 
     async def close(self) -> None:
-        await asyncio.gather(self._verifying.close(), self._rendering.close())
+        await asyncio.gather(self._verifying.close(), self._rendering.close(), self._heavy.close())
 
     async def verify(self, path: Path, filename: str, limits: Limits) -> Verified:
         """Raises a FileRefused; Unavailable or OSError when it is not the picture's fault."""
@@ -74,8 +75,8 @@ class RenderPool:
         """The child itself says whether a picture is heavy: it reads the header anyway, off our event loop."""
         answer = await lane.ask(light, wall_seconds)
         if isinstance(answer, wire.Heavy):
-            async with self._heavy.turn(priority):
-                answer = await lane.ask(heavy, wall_seconds)
+            async with self._heavy_turn.turn(priority):
+                answer = await self._heavy.ask(heavy, wall_seconds)
         if isinstance(answer, wire.Refused):
             raise _refusal(answer)
         if isinstance(answer, wire.Failed):
