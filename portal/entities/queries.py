@@ -1,0 +1,217 @@
+"""Lists, searches and counts of entities: rows out; views are built upstairs."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import time
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from portal import database
+from portal.entities.kinds import KINDS
+from portal.errors import FormError
+from portal.paging import DEFAULT_LIMIT, EXACT_UP_TO, Page, decode_cursor, encode_cursor
+
+Missing = Literal["image", "primary", "alt"]
+MISSING: Final[tuple[Missing, ...]] = ("image", "primary", "alt")
+SORTS: Final = ("name", "updated")
+LONGEST_QUERY: Final = 200
+MOST_WORDS: Final = 8
+COUNTS_SECONDS: Final = 5.0
+
+COLUMNS: Final = (
+    "e.pk, e.type, e.id, e.name, e.reference, e.parent_type, e.parent_id, e.attributes, e.number, e.date, e.currency,"
+    " e.total, e.created_at, e.updated_at"
+)
+# The trash never counts: what lies there is on its way out.
+_MISSING_SQL: Final[dict[str, str]] = {
+    "image": "NOT EXISTS (SELECT FROM image i WHERE i.entity = e.pk AND i.trashed_at IS NULL)",
+    "primary": "NOT EXISTS (SELECT FROM image i WHERE i.entity = e.pk AND i.is_primary)",
+    "alt": (
+        "EXISTS (SELECT FROM image i WHERE i.entity = e.pk AND i.alt_text IS NULL AND NOT i.decorative"
+        " AND i.trashed_at IS NULL)"
+    ),
+}
+_PART: Final = re.compile(r"[^\W_]+")
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many entities of one type there are, and how many of them have at least one picture."""
+
+    type: str
+    total: int
+    with_pictures: int
+
+    @property
+    def percent(self) -> int:
+        """Rounded down, so that 100 means all."""
+        return 100 * self.with_pictures // self.total if self.total else 0
+
+
+async def list_entities(
+    *,
+    type: str | None = None,
+    q: str = "",
+    missing: str = "",
+    sort: str = "name",
+    cursor: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Page[Mapping[str, Any]]:
+    """Rows of the entity table by name (all types: type by type) or last changed first. Raises FormError."""
+    _check_choices(type, missing, sort)
+    where, arguments = _conditions(type, q, missing)
+    order, after = _position(type, sort, cursor)
+    wanted = where
+    if after is not None:
+        names = ", ".join(f"${len(arguments) + place + 1}" for place in range(len(after)))
+        columns = ", ".join(f"e.{column}" for column in order)
+        wanted = f"{where} AND ({columns}) {'<' if sort == 'updated' else '>'} ({names})"
+    direction = " DESC" if sort == "updated" else ""
+    rows = await database.fetch(
+        f"SELECT {COLUMNS} FROM entity e WHERE {wanted}"  # noqa: S608 - joined from constants and placeholders
+        f" ORDER BY {', '.join(f'e.{column}{direction}' for column in order)} LIMIT {int(limit) + 1}",
+        *arguments,
+        *(after or ()),
+    )
+    whole = after is None and len(rows) <= limit
+    total = len(rows) if whole else await _count(where, arguments)
+    items: list[Mapping[str, Any]] = [dict(row) for row in rows[:limit]]
+    return Page(items, total, _cursor_of(items[-1], order) if len(rows) > limit else None)
+
+
+def _check_choices(type: str | None, missing: str, sort: str) -> None:
+    errors: dict[str, str] = {}
+    if type is not None and type not in KINDS:
+        errors["type"] = f"Use one of {', '.join(sorted(KINDS))}."
+    if missing and missing not in _MISSING_SQL:
+        errors["missing"] = f"Use one of {', '.join(MISSING)}."
+    if sort not in SORTS:
+        errors["sort"] = f"Use one of {', '.join(SORTS)}."
+    if errors:
+        raise FormError(errors)
+
+
+def _conditions(type: str | None, q: str, missing: str) -> tuple[str, list[Any]]:
+    conditions, arguments = ["true"], []
+    if type is not None:
+        arguments.append(type)
+        conditions.append(f"e.type = ${len(arguments)}")
+    words = prefix_query(q)
+    if words:
+        arguments.append(words)
+        conditions.append(f"e.search @@ lower(${len(arguments)}::text)::tsquery")
+    if missing:
+        conditions.append(_MISSING_SQL[missing])
+    return " AND ".join(conditions), arguments
+
+
+def _position(type: str | None, sort: str, cursor: str | None) -> tuple[list[str], list[Any] | None]:
+    """The columns that order the list, and their values in the last row of the page before."""
+    if sort == "updated":
+        values = decode_cursor(cursor, [int, int])
+        return ["updated_at", "pk"], None if values is None else [_moment(values[0]), _key(values[1])]
+    order = ["name", "pk"] if type is not None else ["type", "name", "pk"]
+    values = decode_cursor(cursor, [*(str for _ in order[1:]), int])
+    return order, None if values is None else [*values[:-1], _key(values[-1])]
+
+
+def _cursor_of(row: Mapping[str, Any], order: list[str]) -> str:
+    return encode_cursor([_microseconds(row[name]) if name == "updated_at" else row[name] for name in order])
+
+
+def _microseconds(moment: datetime.datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _moment(microseconds: int) -> datetime.datetime:
+    try:
+        return _EPOCH + microseconds * _MICROSECOND
+    except OverflowError as error:
+        raise FormError({"cursor": "This cursor is not one of ours; start again from the first page."}) from error
+
+
+def _key(value: int) -> int:
+    """A bigint, whatever the cursor says."""
+    return max(-(2**63), min(value, 2**63 - 1))
+
+
+async def _count(where: str, arguments: list[Any]) -> int:
+    """Exact up to 1000, then 1001."""
+    return await database.fetch_value(
+        f"SELECT count(*) FROM (SELECT FROM entity e WHERE {where} LIMIT {EXACT_UP_TO + 1}) AS matches",  # noqa: S608
+        *arguments,
+    )
+
+
+def prefix_query(text: str) -> str | None:
+    """`Mug bl` → `'Mug':* & 'bl':*`, to be cast to tsquery after lower(); None when nothing is asked.
+
+    Quoted here and cast without the parser of to_tsquery, so that no sign of the user's is an operator. A word with signs inside
+    (`fjord-bl`) is looked for as it stands and in its parts, as PostgreSQL indexes hyphenated words both ways.
+    """
+    usable = unicodedata.normalize("NFC", text[:LONGEST_QUERY].encode("utf-8", "ignore").decode())
+    words = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in usable).split()
+    telling = [word for word in words if _PART.search(word)] or words  # the & of "mug & bowl" is not asked for
+    return " & ".join(_word_query(word) for word in telling[:MOST_WORDS]) or None
+
+
+def _word_query(word: str) -> str:
+    parts = _PART.findall(word)
+    if len(parts) < 2:
+        return f"{_quoted(parts[0] if parts else word)}:*"
+    together = " & ".join(_part_query(part) for part in parts)
+    return f"({_quoted(word)}:* | ({together}))"
+
+
+def _part_query(part: str) -> str:
+    """The parser reads the `-2026` of `INV-2026` as a number below zero."""
+    return f"({_quoted(part)}:* | {_quoted('-' + part)}:*)" if part.isdigit() else f"{_quoted(part)}:*"
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+async def count_invoices_listing(item: str) -> int:
+    """On how many invoices this inventory item stands."""
+    return await database.fetch_value("SELECT count(DISTINCT invoice) FROM invoice_line WHERE item = $1", item)
+
+
+async def coverage() -> list[Coverage]:
+    """All five types in the order of the menu."""
+    rows = await database.fetch(
+        """SELECT e.type, count(*) AS total,
+                  count(*) FILTER (WHERE EXISTS (
+                      SELECT FROM image i WHERE i.entity = e.pk AND i.trashed_at IS NULL)) AS with_pictures
+           FROM entity e GROUP BY e.type"""
+    )
+    found = {row["type"]: Coverage(row["type"], row["total"], row["with_pictures"]) for row in rows}
+    return [found.get(name, Coverage(name, 0, 0)) for name in KINDS]
+
+
+_counted: tuple[float, dict[str, int]] | None = None
+
+
+async def counts_by_type() -> dict[str, int]:
+    """How many entities of each type; up to five seconds old, as every page's menu shows them."""
+    global _counted
+    now = time.monotonic()
+    if _counted is not None and now - _counted[0] < COUNTS_SECONDS:
+        return dict(_counted[1])
+    rows = await database.fetch("SELECT type, count(*) AS total FROM entity GROUP BY type")
+    found = {row["type"]: int(row["total"]) for row in rows}
+    counts = {name: found.get(name, 0) for name in KINDS}
+    _counted = (now, counts)
+    return dict(counts)
+
+
+def forget_counts() -> None:
+    """After this process changed the number of entities: its next page counts anew."""
+    global _counted
+    _counted = None
