@@ -11,7 +11,7 @@ import contextlib
 import io
 import os
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 import structlog
@@ -57,7 +57,7 @@ class SafeTransaction(PostgresTransaction):
         self.context = self.engine.current_transaction.set(self)
         return self
 
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> bool:
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> Literal[False]:
         if self._parent is not None:
             return False
         try:
@@ -156,8 +156,8 @@ def connection_arguments(settings: Settings, server: EmbeddedServer | None) -> d
 
 
 @contextlib.asynccontextmanager
-async def open_database(settings: Settings, *, migrated: bool = False, size: int = 10) -> AsyncIterator[None]:
-    """Start (or adopt) the embedded server where no URL is set, migrate if asked, and keep a pool until the end.
+async def open_database(settings: Settings, *, size: int = 10) -> AsyncIterator[None]:
+    """Start (or adopt) the embedded server where no URL is set, and keep a pool until the end.
 
     Raises Unavailable in one sentence when the server cannot be had.
     """
@@ -170,8 +170,6 @@ async def open_database(settings: Settings, *, migrated: bool = False, size: int
             stack.push_async_callback(_cancel, watch)
         DB.config = connection_arguments(settings, server)
         await _check_server()
-        if migrated:
-            await migrate()
         DB.pool = await asyncpg.create_pool(**DB.config, min_size=1, max_size=size, command_timeout=30)
         stack.push_async_callback(_close_pool)
         yield

@@ -12,8 +12,12 @@ import pytest
 
 from portal import database, settings
 from portal.embedded import EmbeddedServer
+from portal.imaging.pool import RenderPool
+from portal.jobs import queue
 from portal.settings import Settings
+from portal.storage.store import Store
 from portal.tables import TABLES
+from tests.factories import Studio
 
 TEMPLATE_LOCK = 7_310_099
 
@@ -49,7 +53,7 @@ async def database_arguments(shared_root: Path, worker: str) -> AsyncIterator[di
         if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", template):
             await admin.execute(f'CREATE DATABASE "{template}"')
             database.DB.config = _of(base, template)
-            await database.migrate()
+            await queue.migrate()
         await admin.execute(f'DROP DATABASE IF EXISTS "{clone}" WITH (FORCE)')
         await admin.execute(f'CREATE DATABASE "{clone}" TEMPLATE "{template}"')
         await admin.execute("SELECT pg_advisory_unlock($1)", TEMPLATE_LOCK)
@@ -86,12 +90,27 @@ async def db(pool: None) -> AsyncIterator[None]:
         await database.execute("SET LOCAL portal.audit_maintenance = on")
         for table in reversed(TABLES):
             await database.execute(f"DELETE FROM {table._meta.tablename}")
-        await database.execute("DELETE FROM pgqueuer") if await database.fetch_value(
-            "SELECT to_regclass('pgqueuer')"
-        ) else None
+        await database.execute("DELETE FROM pgqueuer")
+        await database.execute("DELETE FROM pgqueuer_log")
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Settings:
     """Settings of a portal that lives in this test's own folder."""
     return settings.load({"PORTAL_DATA_DIR": str(tmp_path / "data"), "PORTAL_WORKERS": "1"}, None)
+
+
+@pytest.fixture(scope="session")
+async def render_pool() -> AsyncIterator[RenderPool]:
+    pool = RenderPool(1)
+    await pool.start()
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def studio(db: None, config: Settings, render_pool: RenderPool) -> Studio:
+    """An empty portal's store and pool, to add pictures with."""
+    store = Store(config.storage_dir)
+    await store.open_root()
+    return Studio(store, render_pool)

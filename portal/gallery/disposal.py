@@ -1,0 +1,147 @@
+"""Trash, restore and delete. Rows go first; bytes follow after the commit, by the `purge` job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from portal import database
+from portal.audit.actors import Actor
+from portal.audit.service import record
+from portal.entities.kinds import EntityRef
+from portal.errors import Conflict, RateLimited
+from portal.gallery import places
+from portal.gallery.views import decoded, rendition_of
+from portal.imaging.presets import PRESETS
+from portal.jobs.queue import URGENT, enqueue
+from portal.storage.keys import original_key, rendition_key
+
+PURGE: Final = "purge"
+_COLUMNS: Final = "id, extension, version, rendering, renditions, sort_order, is_primary, trashed_at, filename, sha256"
+
+
+async def trash_image(image_id: UUID, *, actor: Actor, deletes_per_hour: int) -> None:
+    """Out of gallery, order and count; the next image becomes primary. Harmless when it is there already.
+
+    Raises NotFound, RateLimited.
+    """
+    async with database.transaction():
+        gallery = await places.lock_gallery_of(image_id)
+        row = await database.fetch_row(f"SELECT {_COLUMNS} FROM image WHERE id = $1 FOR UPDATE", image_id)  # noqa: S608 - constant columns
+        if row is None or row["trashed_at"] is not None:
+            return
+        await _refuse_too_many(actor, 1, deletes_per_hour)
+        await database.execute(
+            """UPDATE image SET trashed_at = now(), last_order = sort_order, sort_order = NULL,
+                      was_primary = is_primary, is_primary = false, revision = revision + 1, updated_at = now()
+               WHERE id = $1""",
+            image_id,
+        )
+        await places.close_gap(gallery, row["sort_order"])
+        await places.ensure_primary(gallery)
+        before = {"sort_order": row["sort_order"], "is_primary": row["is_primary"]}
+        await record(actor, "image.trash", "image", str(image_id), before=before)
+
+
+async def restore_image(image_id: UUID, *, actor: Actor) -> None:
+    """Back to its place, and primary if it was. Harmless when it is not in the trash. Raises NotFound."""
+    async with database.transaction():
+        gallery = await places.lock_gallery_of(image_id)
+        row = await database.fetch_row(
+            "SELECT last_order, was_primary FROM image WHERE id = $1 AND trashed_at IS NOT NULL FOR UPDATE", image_id
+        )
+        if row is None:
+            return
+        place = min(row["last_order"], await places.next_place(gallery))
+        await places.open_gap(gallery, place)
+        await database.execute(
+            """UPDATE image SET trashed_at = NULL, sort_order = $2, was_primary = false,
+                      revision = revision + 1, updated_at = now() WHERE id = $1""",
+            image_id,
+            place,
+        )
+        if row["was_primary"]:
+            await places.set_primary(gallery, image_id)
+        await places.ensure_primary(gallery)
+        await record(actor, "image.restore", "image", str(image_id), after={"sort_order": place})
+
+
+async def delete_image(image_id: UUID, *, actor: Actor, deletes_per_hour: int) -> None:
+    """Gone for good: row now, bytes within seconds. Raises NotFound, RateLimited."""
+    async with database.transaction():
+        gallery = await places.lock_gallery_of(image_id)
+        rows = await database.fetch(f"SELECT {_COLUMNS} FROM image WHERE id = $1 FOR UPDATE", image_id)  # noqa: S608 - constant columns
+        await _refuse_too_many(actor, 1, deletes_per_hour)
+        await _delete_rows(gallery.ref, rows, actor)
+        for row in rows:
+            if row["sort_order"] is not None:
+                await places.close_gap(gallery, row["sort_order"])
+        await places.ensure_primary(gallery)
+
+
+async def delete_entity(ref: EntityRef, *, actor: Actor, deletes_per_hour: int) -> None:
+    """The entity, its images and their files. Each image counts against an editor's hour.
+
+    Raises NoSuchEntity, RateLimited.
+    """
+    async with database.transaction():
+        gallery = await places.lock_gallery(ref)
+        rows = await database.fetch(f"SELECT {_COLUMNS} FROM image WHERE entity = $1 FOR UPDATE", gallery.pk)  # noqa: S608 - constant columns
+        await _refuse_too_many(actor, len(rows), deletes_per_hour)
+        await _delete_rows(ref, rows, actor)
+        entity = await database.fetch_row("DELETE FROM entity WHERE pk = $1 RETURNING name, reference", gallery.pk)
+        await record(actor, "entity.delete", "entity", str(ref), before=dict(entity) if entity else None)
+
+
+async def _delete_rows(ref: EntityRef, rows: Iterable[Any], actor: Actor) -> None:
+    keys: list[str] = []
+    for row in rows:
+        keys += keys_of(ref.type, row)
+        await database.execute("DELETE FROM image WHERE id = $1", row["id"])
+        before = {"entity": str(ref), "filename": row["filename"], "sha256": row["sha256"]}
+        await record(actor, "image.delete", "image", str(row["id"]), before=before)
+    await purge_after_commit(keys)
+
+
+def keys_of(entity_type: str, row: Mapping[str, Any]) -> list[str]:
+    """Every object an image row may own: its original and the renditions that are live or on their way."""
+    stored = decoded(row["renditions"])
+    sets = {(row["version"], row["rendering"])} | ({rendition_of(stored)} if stored else set())
+    keys = [original_key(entity_type, row["id"], row["version"], row["extension"])]
+    keys += [rendition_key(entity_type, row["id"], *each, name) for each in sorted(sets) for name in PRESETS]
+    return keys
+
+
+async def purge_after_commit(keys: list[str]) -> None:
+    """Note keys whose rows go with this transaction, and queue their removal."""
+    if not keys:
+        return
+    await database.execute(
+        "INSERT INTO object_purge (key) SELECT unnest($1::text[]) ON CONFLICT (key) DO NOTHING", keys
+    )
+    # no dedupe: a purge that is just ending would swallow this one
+    await enqueue(PURGE, {}, priority=URGENT)
+
+
+async def _refuse_too_many(actor: Actor, more: int, most: int) -> None:
+    """One leaked editor's token must not empty the shop; admins are not capped."""
+    if actor.may("admin") or more == 0:
+        return
+    await database.execute("SELECT pg_advisory_xact_lock(hashtext('deletes of ' || $1))", actor.name)
+    recent = await database.fetch_value(
+        """SELECT count(*) FROM audit WHERE actor = $1 AND action IN ('image.trash', 'image.delete')
+           AND at > now() - interval '1 hour'""",
+        actor.name,
+    )
+    if recent + more > most:
+        raise RateLimited(
+            f"You may remove {most} pictures an hour and have removed {recent}. Wait, or ask an admin.",
+            retry_after=600,
+        )
+
+
+def refuse_live(is_trashed: bool) -> None:
+    """Pages delete for good only out of the trash. Raises Conflict."""
+    if not is_trashed:
+        raise Conflict("Move the picture to the trash first.")

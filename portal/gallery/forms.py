@@ -1,0 +1,182 @@
+"""What people and scripts send about a picture, checked field by field and made into frozen values."""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from portal.errors import FormError
+
+MAX_ALT_TEXT: Final = 500
+MAX_CAPTION: Final = 2000
+MAX_TAGS: Final = 50
+MAX_TAG: Final = 60
+MAX_ATTRIBUTES: Final = 64 * 1024
+_YES: Final = {"1", "true", "on", "yes"}
+_NO: Final = {"", "0", "false", "off", "no"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedPicture:
+    """An upload on our disk: `path` in the store's temp folder, `filename` as it was sent, `sha256` in hex."""
+
+    path: Path
+    filename: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFields:
+    """What may be said about a picture while it is added."""
+
+    alt_text: str | None = None
+    caption: str | None = None
+    tags: tuple[str, ...] = ()
+    is_primary: bool = False
+    allow_duplicate: bool = False
+
+
+def read_picture_fields(fields: Mapping[str, str]) -> PictureFields:
+    """From a multipart form. Raises FormError naming every wrong field."""
+    errors: dict[str, str] = {}
+
+    def take(name: str, parse: Callable[[str], Any], default: Any) -> Any:
+        try:
+            return parse(fields[name]) if name in fields else default
+        except ValueError as error:
+            errors[name] = str(error)
+            return default
+
+    read = PictureFields(
+        alt_text=take("alt_text", lambda text: clean_text(text, MAX_ALT_TEXT), None),
+        caption=take("caption", lambda text: clean_text(text, MAX_CAPTION), None),
+        tags=take("tags", clean_tags, ()),
+        is_primary=take("is_primary", read_flag, False),
+        allow_duplicate=take("allow_duplicate", read_flag, False),
+    )
+    if errors:
+        raise FormError(errors)
+    return read
+
+
+# The fields of PUT …/metadata, each with what makes its value fit for the table. A null clears.
+_PARSERS: Final[dict[str, Callable[[Any], dict[str, Any]]]] = {
+    "alt_text": lambda value: {"alt_text": clean_text(_text(value), MAX_ALT_TEXT)},
+    "caption": lambda value: {"caption": clean_text(_text(value), MAX_CAPTION)},
+    "decorative": lambda value: {"decorative": _flag(value)},
+    "tags": lambda value: {"tags": list(_tags(value))},
+    "is_primary": lambda value: {"is_primary": _flag(value)},
+    "focal_point": lambda value: _focal_point(value),
+    "edits": lambda value: _edits(value),
+    "attributes": lambda value: {"attributes": json.dumps(_attributes(value))},
+}
+
+
+def read_metadata(sent: Any) -> dict[str, Any]:
+    """Columns and their new values, only of what was sent. Raises FormError, also for unknown and read-only fields."""
+    if not isinstance(sent, dict):
+        raise FormError({"": "Send a JSON object with the fields to change."})
+    changes: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for name, value in sent.items():
+        if name not in _PARSERS:
+            errors[str(name)[:60]] = "This field cannot be changed here."
+            continue
+        try:
+            changes |= _PARSERS[name](value)
+        except ValueError as error:
+            errors[name] = str(error)
+    if errors:
+        raise FormError(errors)
+    return changes
+
+
+def clean_text(text: str, most: int) -> str | None:
+    """NFC, without control characters; None when nothing is left. Raises ValueError, with the sentence for staff."""
+    if any(unicodedata.category(character) == "Cs" for character in text):
+        raise ValueError("This text holds characters that are no text. Type it again.")
+    kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
+    kept = unicodedata.normalize("NFC", kept).strip()
+    if len(kept) > most:
+        raise ValueError(f"Use at most {most} characters; these are {len(kept)}.")
+    return kept or None
+
+
+def clean_tags(text: str) -> tuple[str, ...]:
+    """Tags from a list with commas: trimmed, each once, in the order given. Raises ValueError."""
+    return _tags(text.split(","))
+
+
+def read_flag(text: str) -> bool:
+    """Raises ValueError for anything but true and false (or what a checkbox sends)."""
+    word = text.strip().lower()
+    if word in _YES:
+        return True
+    if word in _NO:
+        return False
+    raise ValueError("Use true or false.")
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError("Use a text or null.")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise ValueError("Use true or false.")
+    return value
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+        raise ValueError("Use a list of texts.")
+    cleaned = [clean_text(tag.replace("\n", " "), MAX_TAG) for tag in value]
+    tags = tuple(dict.fromkeys(tag for tag in cleaned if tag))
+    if len(tags) > MAX_TAGS:
+        raise ValueError(f"Use at most {MAX_TAGS} tags.")
+    return tags
+
+
+def _focal_point(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {"focal_x": None, "focal_y": None}
+    if not isinstance(value, dict) or set(value) != {"x", "y"}:
+        raise ValueError("Use {x, y}, each from 0 to 1, or null.")
+    for number in value.values():
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise ValueError("x and y are numbers from 0 to 1.")
+        if not math.isfinite(number) or not 0 <= number <= 1:
+            raise ValueError("x and y are numbers from 0 to 1.")
+    return {"focal_x": float(value["x"]), "focal_y": float(value["y"])}
+
+
+def _edits(value: Any) -> dict[str, Any]:
+    if value in (None, {}):
+        return {"edits": "{}"}
+    raise ValueError("Rotating, flipping and cropping are not part of this version.")
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("Use an object with names and values.")
+    if "\\u0000" in (text := json.dumps(value)) or len(text) > MAX_ATTRIBUTES:
+        raise ValueError("Use at most 64 KB, without NUL characters.")
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in json.dumps(value, ensure_ascii=False)):
+        raise ValueError("This holds characters that are no text.")
+    return value

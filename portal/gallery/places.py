@@ -1,0 +1,110 @@
+"""Places in a gallery and its one primary image: kept dense and single, under the gallery's lock.
+
+Every verb that changes a gallery first locks the entity's row, so changes of one gallery queue up and never deadlock;
+different galleries do not meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from portal import database
+from portal.entities.kinds import EntityRef
+from portal.errors import NoSuchEntity, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class LockedGallery:
+    """The entity whose row this transaction holds."""
+
+    pk: int
+    ref: EntityRef
+
+
+async def lock_gallery(ref: EntityRef) -> LockedGallery:
+    """Raises NoSuchEntity."""
+    pk = await database.fetch_value(
+        "SELECT pk FROM entity WHERE type = $1 AND id = $2 FOR NO KEY UPDATE", ref.type, ref.id
+    )
+    if pk is None:
+        raise NoSuchEntity(f"There is no {ref}.")
+    return LockedGallery(pk, ref)
+
+
+async def lock_gallery_of(image_id: UUID) -> LockedGallery:
+    """The gallery that this image is in (trash included). Raises NotFound."""
+    row = await database.fetch_row(
+        """SELECT e.pk, e.type, e.id FROM entity e JOIN image i ON i.entity = e.pk
+           WHERE i.id = $1 FOR NO KEY UPDATE OF e""",
+        image_id,
+    )
+    if row is None:
+        raise NotFound("There is no picture with this id.")
+    return LockedGallery(row["pk"], EntityRef(row["type"], row["id"]))
+
+
+async def next_place(gallery: LockedGallery) -> int:
+    return await database.fetch_value(
+        "SELECT coalesce(max(sort_order) + 1, 0) FROM image WHERE entity = $1", gallery.pk
+    )
+
+
+async def close_gap(gallery: LockedGallery, place: int) -> None:
+    """After the image at `place` left: those behind move up."""
+    await database.execute(
+        "UPDATE image SET sort_order = sort_order - 1 WHERE entity = $1 AND sort_order > $2", gallery.pk, place
+    )
+
+
+async def open_gap(gallery: LockedGallery, place: int) -> None:
+    await database.execute(
+        "UPDATE image SET sort_order = sort_order + 1 WHERE entity = $1 AND sort_order >= $2", gallery.pk, place
+    )
+
+
+async def put_in_order(gallery: LockedGallery, ids: list[UUID]) -> None:
+    """`ids` are all of the gallery's images; only those that move are written."""
+    await database.execute(
+        """UPDATE image SET sort_order = wanted.place - 1, updated_at = now()
+           FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
+           WHERE image.id = wanted.id AND image.entity = $1 AND image.sort_order <> wanted.place - 1""",
+        gallery.pk,
+        ids,
+    )
+
+
+async def ids_in_order(gallery: LockedGallery) -> list[UUID]:
+    rows = await database.fetch(
+        "SELECT id FROM image WHERE entity = $1 AND trashed_at IS NULL ORDER BY sort_order", gallery.pk
+    )
+    return [row["id"] for row in rows]
+
+
+async def set_primary(gallery: LockedGallery, image_id: UUID) -> None:
+    """The old primary steps down first: the index allows only one."""
+    await database.execute(
+        """UPDATE image SET is_primary = false, revision = revision + 1, updated_at = now()
+           WHERE entity = $1 AND is_primary AND id <> $2""",
+        gallery.pk,
+        image_id,
+    )
+    await database.execute(
+        """UPDATE image SET is_primary = true, revision = revision + 1, updated_at = now()
+           WHERE id = $1 AND NOT is_primary""",
+        image_id,
+    )
+
+
+async def ensure_primary(gallery: LockedGallery) -> None:
+    """Where no image is primary, or only a failed one is, the first ready one (else the first sound one) becomes it."""
+    row = await database.fetch_row("SELECT id, status FROM image WHERE entity = $1 AND is_primary", gallery.pk)
+    if row is not None and row["status"] != "failed":
+        return
+    heir = await database.fetch_row(
+        """SELECT id, status FROM image WHERE entity = $1 AND trashed_at IS NULL
+           ORDER BY status = 'failed', status <> 'ready', sort_order LIMIT 1""",
+        gallery.pk,
+    )
+    if heir is not None and (row is None or heir["status"] != "failed"):
+        await set_primary(gallery, heir["id"])

@@ -1,0 +1,250 @@
+"""What one does to pictures. Each verb is one transaction with its line in the audit; none knows HTTP."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from portal import database
+from portal.audit.actors import Actor
+from portal.audit.service import record
+from portal.entities.kinds import EntityRef
+from portal.errors import Conflict, DiskFull, Duplicate, NotFound, PortalError, Stale
+from portal.gallery import places
+from portal.gallery.forms import PictureFields, ReceivedPicture
+from portal.idempotency import Claim, remember
+from portal.imaging.formats import clean_filename
+from portal.imaging.pool import RenderPool
+from portal.imaging.verify import Limits, Verified
+from portal.jobs.queue import URGENT, enqueue
+from portal.storage.keys import original_key
+from portal.storage.store import Store
+from portal.tables import Image
+
+log = structlog.get_logger()
+
+RENDER: Final = "render"
+
+
+async def add_image(
+    ref: EntityRef,
+    received: ReceivedPicture,
+    fields: PictureFields,
+    *,
+    limits: Limits,
+    store: Store,
+    pool: RenderPool,
+    actor: Actor,
+    claim: Claim | None = None,
+    part: str = "0",
+) -> UUID:
+    """Verify, store the bytes, then row and job in one transaction; the id is durable when this returns.
+
+    With a `claim`, a part that an interrupted first try had stored already gives its id again.
+    Raises FileRefused, NoSuchEntity, Duplicate (with `image_id`), DiskFull, Unavailable; then nothing is kept.
+    """
+    if claim is not None and part in claim.stored:
+        return UUID(claim.stored[part])
+    await _refuse_early(ref, received, fields)
+    verified = await pool.verify(received.path, received.filename, limits)
+    image_id = uuid7()
+    key = original_key(ref.type, image_id, 1, verified.extension)
+    await store.adopt(received.path, key)
+    try:
+        async with database.transaction():
+            await _insert(ref, image_id, received, fields, verified, actor)
+            await remember(claim, part, str(image_id))
+    except PortalError:
+        await store.delete([key])
+        raise
+    # Any other error leaves the bytes: whether the commit went through is unknown, and the sweep knows how to tell.
+    return image_id
+
+
+async def _refuse_early(ref: EntityRef, received: ReceivedPicture, fields: PictureFields) -> None:
+    """Before the costly decoding; decided again, under the lock, when the row is written."""
+    row = await database.fetch_row("SELECT pk FROM entity WHERE type = $1 AND id = $2", ref.type, ref.id)
+    if row is None:
+        await places.lock_gallery(ref)  # says it in the one place that knows the words
+    elif not fields.allow_duplicate:
+        await _refuse_duplicate(row["pk"], received.sha256)
+
+
+async def _refuse_duplicate(entity: int, sha256: str) -> None:
+    there = await database.fetch_value(
+        "SELECT id FROM image WHERE entity = $1 AND sha256 = $2 AND trashed_at IS NULL LIMIT 1", entity, sha256
+    )
+    if there is not None:
+        raise Duplicate("Already in this gallery: the two files are the same, byte for byte.", image_id=str(there))
+
+
+async def _insert(
+    ref: EntityRef,
+    image_id: UUID,
+    received: ReceivedPicture,
+    fields: PictureFields,
+    verified: Verified,
+    actor: Actor,
+) -> None:
+    gallery = await places.lock_gallery(ref)
+    if not fields.allow_duplicate:
+        await _refuse_duplicate(gallery.pk, received.sha256)
+    filename = clean_filename(received.filename)
+    await Image.insert(
+        Image(
+            id=image_id,
+            entity=gallery.pk,
+            filename=filename,
+            media_type=verified.media_type,
+            extension=verified.extension,
+            bytes=received.bytes,
+            width=verified.width,
+            height=verified.height,
+            frames=verified.frames,
+            sha256=received.sha256,
+            alt_text=fields.alt_text,
+            caption=fields.caption,
+            tags=list(fields.tags),
+            sort_order=await places.next_place(gallery),
+            placeholder=verified.placeholder,
+            exif=json.dumps(verified.exif),
+            uploaded_by=actor.name,
+        )
+    )
+    if fields.is_primary:
+        await places.set_primary(gallery, image_id)
+    await places.ensure_primary(gallery)
+    after = {"entity": str(ref), "filename": filename, "sha256": received.sha256, "bytes": received.bytes}
+    await record(actor, "image.add", "image", str(image_id), after=after)
+    await enqueue(RENDER, {"image": str(image_id)}, priority=URGENT)
+
+
+async def refuse_when_disk_is_full(store: Store, floor: int) -> None:
+    """Raises DiskFull when fewer than `floor` bytes are free; deletes and the trash still work then."""
+    free = await store.free_bytes()
+    if free < floor:
+        raise DiskFull(
+            f"The disk is nearly full: {free // 2**20} MB are free and {floor // 2**20} MB are kept back. "
+            "Free some space, then add the picture again."
+        )
+
+
+async def change_image(image_id: UUID, changes: dict[str, Any], *, actor: Actor, revision: int | None = None) -> None:
+    """Write the columns in `changes` (from forms.read_metadata). Raises NotFound, Stale, Conflict.
+
+    A new focal point queues a new rendering; the last whole renditions serve until it is there.
+    """
+    async with database.transaction():
+        gallery = await places.lock_gallery_of(image_id)
+        row = await Image.select().where(Image.id == image_id).first().lock_rows("UPDATE")
+        if row is None:
+            raise NotFound("There is no picture with this id.")
+        if revision is not None and revision != row["revision"]:
+            raise Stale("Somebody changed this picture in the meantime. Look at it again before you save.")
+        await _apply(gallery, row, dict(changes), actor)
+
+
+async def _apply(gallery: places.LockedGallery, row: dict[str, Any], changes: dict[str, Any], actor: Actor) -> None:
+    image_id: UUID = row["id"]
+    primary = changes.pop("is_primary", None)
+    if primary is not None and primary != row["is_primary"]:
+        if not primary:
+            raise Conflict("One picture of a gallery is always the primary one. Make another one primary instead.")
+        await _become_primary(gallery, row, actor)
+    before = {name: _plain(row[name]) for name in changes}
+    after = {name: _plain(value) for name, value in changes.items()}
+    if before == after:
+        return
+    if any(before.get(name) != after.get(name) for name in ("focal_x", "focal_y")):
+        changes["rendering"] = row["rendering"] + 1
+        await enqueue(RENDER, {"image": str(image_id)}, priority=URGENT)
+    values: dict[Any, Any] = {**changes, "revision": row["revision"] + 1, "updated_at": datetime.now(UTC)}
+    await Image.update(values).where(Image.id == image_id)
+    await record(actor, "image.describe", "image", str(image_id), before=before, after=after)
+
+
+def _plain(value: Any) -> Any:
+    """Columns of JSON come as text; the audit wants what they say."""
+    if isinstance(value, str) and value[:1] in "{[":
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+async def _become_primary(gallery: places.LockedGallery, row: dict[str, Any], actor: Actor) -> None:
+    if row["trashed_at"] is not None:
+        raise Conflict("This picture is in the trash. Restore it first.")
+    before = await database.fetch_value("SELECT id FROM image WHERE entity = $1 AND is_primary", gallery.pk)
+    await places.set_primary(gallery, row["id"])
+    await record(
+        actor,
+        "image.primary",
+        "image",
+        str(row["id"]),
+        before={"primary": str(before) if before else None},
+        after={"primary": str(row["id"])},
+    )
+
+
+async def reorder_gallery(ref: EntityRef, ids: list[UUID], *, actor: Actor) -> None:
+    """Raises NoSuchEntity, or Conflict unless `ids` are all of the gallery's images, each once."""
+    async with database.transaction():
+        gallery = await places.lock_gallery(ref)
+        before = await places.ids_in_order(gallery)
+        if len(ids) != len(before) or set(ids) != set(before):
+            raise Conflict("The gallery has changed in the meantime: send the ids of all its pictures, each once.")
+        if ids == before:
+            return
+        await places.put_in_order(gallery, ids)
+        await record(
+            actor,
+            "image.reorder",
+            "entity",
+            str(ref),
+            before={"ids": [str(each) for each in before]},
+            after={"ids": [str(each) for each in ids]},
+        )
+
+
+_STEPS: Final = {
+    "first": lambda place, last: 0,
+    "earlier": lambda place, last: max(place - 1, 0),
+    "later": lambda place, last: min(place + 1, last),
+    "last": lambda place, last: last,
+}
+
+
+async def move_image(image_id: UUID, direction: str, *, actor: Actor) -> None:
+    """One step earlier or later, or to an end: `first`, `earlier`, `later`, `last`. Raises NotFound, Conflict."""
+    if direction not in _STEPS:
+        raise Conflict("A picture moves first, earlier, later or last.")
+    async with database.transaction():
+        gallery = await places.lock_gallery_of(image_id)
+        ids = await places.ids_in_order(gallery)
+        if image_id not in ids:
+            raise Conflict("This picture is in the trash. Restore it first.")
+        place = ids.index(image_id)
+        target = _STEPS[direction](place, len(ids) - 1)
+        ids.insert(target, ids.pop(place))
+        await reorder_gallery(gallery.ref, ids, actor=actor)
+
+
+async def retry_image(image_id: UUID, *, actor: Actor) -> None:
+    """Queue a failed image again. Raises NotFound; harmless for one that did not fail."""
+    async with database.transaction():
+        await places.lock_gallery_of(image_id)
+        changed = await database.execute(
+            """UPDATE image SET status = 'pending', error = NULL, tries = 0, updated_at = now()
+               WHERE id = $1 AND status = 'failed'""",
+            image_id,
+        )
+        if changed:
+            await record(actor, "image.retry", "image", str(image_id))
+            await enqueue(RENDER, {"image": str(image_id)}, priority=URGENT)

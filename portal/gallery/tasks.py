@@ -1,0 +1,44 @@
+"""The gallery's jobs. Payloads carry ids; each may run twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+from portal import database
+from portal.errors import NotFound
+from portal.gallery.disposal import PURGE
+from portal.gallery.renditions import fail_image, render_all
+from portal.gallery.service import RENDER
+from portal.imaging.pool import RenderPool
+from portal.jobs.queue import Task
+from portal.storage.store import Store
+
+PURGE_AT_ONCE: Final = 1000
+
+
+def gallery_tasks(store: Store, pool: RenderPool) -> Mapping[str, Task]:
+    return {
+        RENDER: Task(partial(render_renditions, store=store, pool=pool), give_up=give_up_rendering),
+        PURGE: Task(partial(purge_objects, store=store)),
+    }
+
+
+async def render_renditions(payload: dict[str, Any], *, store: Store, pool: RenderPool) -> None:
+    await render_all(UUID(payload["image"]), store=store, pool=pool)
+
+
+async def give_up_rendering(payload: dict[str, Any], reason: str) -> None:
+    try:
+        await fail_image(UUID(payload["image"]), "failed", f"The renditions could not be made. {reason}")
+    except NotFound:
+        return  # deleted meanwhile
+
+
+async def purge_objects(payload: dict[str, Any], *, store: Store) -> None:
+    """Remove the objects of deleted rows, then forget their keys."""
+    while rows := await database.fetch("SELECT pk, key FROM object_purge ORDER BY pk LIMIT $1", PURGE_AT_ONCE):
+        await store.delete(row["key"] for row in rows)
+        await database.execute("DELETE FROM object_purge WHERE pk = ANY($1::bigint[])", [row["pk"] for row in rows])

@@ -1,0 +1,157 @@
+"""A POST that may be repeated safely: the same actor, route and key within a day give the first answer.
+
+A claim belongs to a process, and a process proves that it lives by an advisory lock that its connection holds. When
+the process is killed the lock falls, and the retry goes through; what the killed one had already stored is remembered in
+the claim, in the same transaction as the stored thing, so the retry does not store it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import asyncpg
+import structlog
+
+from portal import database
+from portal.errors import FormError, KeyReused, Running
+
+log = structlog.get_logger()
+
+PROCESS_LOCK: Final = 7_310_002
+KEEP_HOURS: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The first answer, to be given again."""
+
+    status: int
+    media_type: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run the request now. `stored` maps a part's name (`0`, `1`, …) to the id that it became before."""
+
+    pk: int
+    stored: dict[str, str] = field(default_factory=dict)
+
+
+class Presence:
+    """This process's advisory lock, held as long as it lives; `number` names the process."""
+
+    def __init__(self) -> None:
+        self.number = secrets.randbelow(2**31 - 1) + 1
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[Presence]:
+        connection = await self._lock()
+        task = asyncio.create_task(self._keep(connection))
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _lock(self) -> asyncpg.Connection:
+        connection = await asyncpg.connect(**database.DB.config)
+        await connection.execute("SELECT pg_advisory_lock($1, $2)", PROCESS_LOCK, self.number)
+        return connection
+
+    async def _keep(self, connection: asyncpg.Connection) -> None:
+        try:
+            while True:
+                await asyncio.sleep(1)
+                if connection.is_closed():
+                    with contextlib.suppress(*database.AWAY, OSError, asyncpg.PostgresError):
+                        connection = await self._lock()
+        finally:
+            connection.terminate()
+
+
+def check_key(key: str) -> str:
+    """Raises FormError for a key that is no 1 to 200 visible ASCII characters."""
+    if 1 <= len(key) <= 200 and all("!" <= character <= "~" for character in key):
+        return key
+    raise FormError({"Idempotency-Key": "Use 1 to 200 visible ASCII characters, such as a UUID."})
+
+
+async def claim(actor: str, route: str, key: str, body_hash: str, process: int) -> Claim | Answer:
+    """Take the key, or get the first answer. Raises KeyReused for another body, Running while somebody is at it."""
+    async with database.transaction():
+        await database.execute(
+            "DELETE FROM idempotency WHERE created_at < now() - make_interval(hours => $1)", KEEP_HOURS
+        )
+        pk = await database.fetch_value(
+            """INSERT INTO idempotency (actor, route, key, body_hash, process, stored)
+               VALUES ($1, $2, $3, $4, $5, '{}') ON CONFLICT (actor, route, key) DO NOTHING RETURNING pk""",
+            actor,
+            route,
+            check_key(key),
+            body_hash,
+            process,
+        )
+        if pk is not None:
+            return Claim(pk)
+        return await _claim_of_earlier(actor, route, key, body_hash, process)
+
+
+async def _claim_of_earlier(actor: str, route: str, key: str, body_hash: str, process: int) -> Claim | Answer:
+    row = await database.fetch_row(
+        "SELECT * FROM idempotency WHERE actor = $1 AND route = $2 AND key = $3 FOR UPDATE", actor, route, key
+    )
+    if row is None:
+        raise Running("The first request with this key has just ended. Send it again.", retry_after=1)
+    if row["body_hash"] != body_hash:
+        raise KeyReused("This Idempotency-Key was used with another body. Use a new key for a new request.")
+    if row["status"] is not None:
+        return Answer(row["status"], row["media_type"], row["body"])
+    if await _is_alive(row["process"]):
+        raise Running("The first request with this key is still running.", retry_after=1)
+    await database.execute("UPDATE idempotency SET process = $2 WHERE pk = $1", row["pk"], process)
+    return Claim(row["pk"], json.loads(row["stored"]))
+
+
+async def _is_alive(process: int) -> bool:
+    return await database.fetch_value(
+        """SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
+           AND classid = $1::bigint AND objid = $2::bigint
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))""",
+        PROCESS_LOCK,
+        process,
+    )
+
+
+async def remember(claim: Claim | None, part: str, stored: str) -> None:
+    """Note, in the transaction that stores it, what a part of the request became."""
+    if claim is not None:
+        database.connection_of_transaction()
+        await database.execute(
+            "UPDATE idempotency SET stored = stored || jsonb_build_object($2::text, $3::text) WHERE pk = $1",
+            claim.pk,
+            part,
+            stored,
+        )
+
+
+async def keep_answer(claim: Claim, answer: Answer) -> None:
+    await database.execute(
+        "UPDATE idempotency SET status = $2, media_type = $3, body = $4 WHERE pk = $1",
+        claim.pk,
+        answer.status,
+        answer.media_type,
+        answer.body,
+    )
+
+
+async def release(claim: Claim) -> None:
+    """Give the key back after a failure that a retry may cure. What was stored stays remembered."""
+    if not await database.execute("DELETE FROM idempotency WHERE pk = $1 AND stored = '{}'", claim.pk):
+        await database.execute("UPDATE idempotency SET process = 0 WHERE pk = $1", claim.pk)

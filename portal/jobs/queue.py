@@ -1,0 +1,96 @@
+"""The queue in PostgreSQL: jobs are enqueued on the open transaction, so a job exists exactly when its row does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import asyncpg
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.domain.settings import DBSettings, Durability
+from pgqueuer.domain.types import Channel
+from pgqueuer.ports.driver import Driver
+
+from portal import database
+
+URGENT: Final = 10  # somebody waits for it
+USUAL: Final = 0
+BULK: Final = -10
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What runs for a kind of job. Both may run twice.
+
+    `run` gets the job's payload (ids, not data); `give_up` gets the payload and, in words for staff, why the queue
+    will not try again.
+    """
+
+    run: Callable[[dict[str, Any]], Awaitable[None]]
+    give_up: Callable[[dict[str, Any], str], Awaitable[None]] | None = None
+
+
+@cache
+def queue_settings() -> DBSettings:
+    """Spelled out, because the library would read bare names such as CHANNEL from the environment."""
+    return DBSettings(
+        prefix="",
+        db_schema=None,
+        channel=Channel("portal_jobs"),
+        function="fn_pgqueuer_changed",
+        statistics_table="pgqueuer_statistics",
+        queue_status_type="pgqueuer_status",
+        queue_table="pgqueuer",
+        queue_table_log="pgqueuer_log",
+        trigger="tg_pgqueuer_changed",
+        schedules_table="pgqueuer_schedules",
+        durability=Durability.durable,
+        widen_id=True,
+    )
+
+
+def queries_on(driver: Driver) -> Queries:
+    settings = queue_settings()
+    return Queries(
+        driver,
+        qbe=QueryBuilderEnvironment(settings),
+        qbq=QueryQueueBuilder(settings),
+        qbs=QuerySchedulerBuilder(settings),
+    )
+
+
+async def migrate() -> None:
+    """Bring the portal's tables and the queue's own up to date; processes that start together take turns."""
+    await database.migrate()
+    connection = await asyncpg.connect(**database.DB.config)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", database.MIGRATION_LOCK)
+        queries = queries_on(AsyncpgDriver(connection))
+        if await queries.has_table(queue_settings().queue_table):
+            await queries.upgrade()
+        else:
+            await queries.install()
+    finally:
+        await connection.close()
+
+
+async def enqueue(kind: str, payload: dict[str, Any], *, priority: int = USUAL, dedupe: str | None = None) -> None:
+    """Add a job to the open transaction (RuntimeError without one).
+
+    With `dedupe`, one waiting job of that key is enough.
+    """
+    queries = queries_on(AsyncpgDriver(database.connection_of_transaction()))
+    await queries.enqueue(kind, json.dumps(payload).encode(), priority, dedupe_key=dedupe, on_conflict="skip")
+
+
+async def waiting_jobs() -> dict[str, int]:
+    """How many jobs of each kind wait or run."""
+    rows = await database.fetch(
+        "SELECT entrypoint, count(*) AS n FROM pgqueuer WHERE status IN ('queued', 'picked') GROUP BY entrypoint"
+    )
+    return {row["entrypoint"]: row["n"] for row in rows}

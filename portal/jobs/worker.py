@@ -1,0 +1,153 @@
+"""The loop that takes jobs: guarded against jobs that kill it, rebuilt when its connections are cut, ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import random
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import asyncpg
+import structlog
+from pgqueuer import PgQueuer
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
+from pgqueuer.domain.errors import RetryRequested
+from pgqueuer.domain.models import Context, Job
+
+from portal import database
+from portal.jobs.queue import Task, queries_on, queue_settings
+
+log = structlog.get_logger()
+
+MAX_STARTS: Final = 3  # a job that was started so often and never came to an end takes the worker down with it
+MAX_RETRIES: Final = 5
+LEASE: Final = timedelta(seconds=30)  # without a heartbeat for so long, a job is somebody else's
+LOG_DAYS: Final = 14
+
+
+class PoisonJob(Exception):
+    """The queue gives this job up."""
+
+
+@dataclasses.dataclass
+class GuardedExecutor(DatabaseRetryEntrypointExecutor):
+    """Retries with back-off; gives up, and tells the task, after the last try or a third start without an end."""
+
+    task: Task = dataclasses.field(kw_only=True)
+
+    async def execute(self, job: Job, context: Context) -> None:
+        starts = await database.fetch_value(
+            "SELECT count(*) FROM pgqueuer_log WHERE job_id = $1 AND status = 'picked'", job.id
+        )
+        if starts - job.attempts > MAX_STARTS:
+            reason = f"It was started {starts - 1} times and never came to an end."
+            await self._give_up(job, reason)
+            raise PoisonJob(reason)
+        try:
+            await super().execute(job, context)
+        except RetryRequested:
+            raise
+        except Exception as error:
+            log.exception("a job failed for good", kind=job.entrypoint, job=job.id)
+            await self._give_up(job, f"It failed {job.attempts + 1} times.")
+            raise PoisonJob(str(error)) from error
+
+    async def _give_up(self, job: Job, reason: str) -> None:
+        if self.task.give_up is not None:
+            await self.task.give_up(payload_of(job), reason)
+
+
+def payload_of(job: Job) -> dict[str, Any]:
+    return json.loads(job.payload or b"{}")
+
+
+def build(pool: asyncpg.Pool, tasks: Mapping[str, Task]) -> PgQueuer:
+    """A queue manager over `pool`; it can run once."""
+    driver = AsyncpgPoolDriver(pool)
+    queuer = PgQueuer(driver, channel=queue_settings().channel, queries=queries_on(driver))
+    for kind, task in tasks.items():
+        _register(queuer, kind, task)
+    return queuer
+
+
+def _register(queuer: PgQueuer, kind: str, task: Task) -> None:
+    def executor(parameters: EntrypointExecutorParameters) -> GuardedExecutor:
+        return GuardedExecutor(parameters, max_attempts=MAX_RETRIES, initial_delay=timedelta(seconds=1), task=task)
+
+    async def run(job: Job) -> None:
+        await task.run(payload_of(job))
+
+    queuer.entrypoint(kind, accepts_context=False, on_failure="hold", executor_factory=executor)(run)
+
+
+class Worker:
+    """Runs until `stop()`. `state` is one of starting, running, restarting, stopped.
+
+    `at_once` bounds the jobs in hand; the render pool bounds what really computes.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], *, at_once: int) -> None:
+        self.tasks = tasks
+        self.at_once = max(at_once, 2)
+        self.state = "starting"
+        self._stop = asyncio.Event()
+        self._queuer: PgQueuer | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._running = asyncio.create_task(self._supervise(), name="portal-worker")
+
+    async def stop(self, grace: float = 20) -> None:
+        """Take no more, let running jobs end within `grace` seconds; what is cut off runs again after its lease."""
+        self._stop.set()
+        if self._queuer is not None:
+            self._queuer.shutdown.set()
+        if self._running is not None:
+            done, _ = await asyncio.wait({self._running}, timeout=grace)
+            if not done:
+                self._running.cancel()
+                await asyncio.wait({self._running}, timeout=5)
+        self.state = "stopped"
+
+    async def _supervise(self) -> None:
+        delay = 0.5
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                await self._run_once()
+                if not self._stop.is_set():
+                    raise RuntimeError("the worker ended by itself")
+            except Exception as error:
+                self.state = "restarting"
+                log.warning("the worker lost its queue, starting again", error=repr(error))
+                delay = 0.5 if time.monotonic() - began > 30 else min(delay * 2, 15)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), delay * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+
+    async def _run_once(self) -> None:
+        pool = await asyncpg.create_pool(**database.DB.config, min_size=1, max_size=4, command_timeout=60)
+        try:
+            await _prune_log(pool)
+            self._queuer = build(pool, self.tasks)
+            self.state = "running"
+            await self._queuer.run(
+                dequeue_timeout=timedelta(seconds=2),
+                batch_size=max(self.at_once // 2, 1),
+                max_concurrent_tasks=self.at_once,
+                heartbeat_timeout=LEASE,
+                shutdown_on_listener_failure=True,
+            )
+        finally:
+            self._queuer = None
+            pool.terminate()
+
+
+async def _prune_log(pool: asyncpg.Pool) -> None:
+    """The queue's log is never pruned by its library."""
+    await pool.execute("DELETE FROM pgqueuer_log WHERE created < now() - make_interval(days => $1)", LOG_DAYS)
