@@ -56,7 +56,7 @@ async def store_entity(
         if pk is None:  # somebody else made it since we looked: now it is there to be changed
             return await store_entity(ref, entity, actor)
         await _insert_lines(pk, entity)
-        await record(actor, "entity.add", ref.type, ref.id, after=_said(entity_as_json(entity)))
+        await record(actor, "entity.add", "entity", str(ref), after=_said(entity_as_json(entity)))
         return "created"
     row, before = found
     changed = _changes(entity_as_json(before), entity_as_json(entity))
@@ -69,8 +69,8 @@ async def store_entity(
     await record(
         actor,
         "entity.change",
-        ref.type,
-        ref.id,
+        "entity",
+        str(ref),
         before={name: old for name, (old, _) in changed.items()},
         after={name: new for name, (_, new) in changed.items()},
     )

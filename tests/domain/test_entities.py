@@ -68,7 +68,7 @@ async def test_put_says_whether_the_entity_is_new_and_replaces_the_whole() -> No
 async def test_change_stands_in_the_audit_with_before_and_after() -> None:
     ref = await put("inventory_items", "MUG-1", "Mug", reference="A")
     await put("inventory_items", "MUG-1", "Blue mug", reference="A")
-    change, addition = await history_of(ref.type, ref.id)
+    change, addition = await history_of("entity", str(ref))
     assert (addition.action, addition.actor, addition.after) == (
         "entity.add",
         ANA.name,
@@ -82,9 +82,9 @@ async def test_equal_put_leaves_no_trace() -> None:
     before = await Entity.select(Entity.updated_at).first()
     await put("categories", "C", attributes={"a": 1})
     assert await Entity.select(Entity.updated_at).first() == before
-    assert len(await history_of(ref.type, ref.id)) == 1
+    assert len(await history_of("entity", str(ref))) == 1
     await put("categories", "C", attributes={"a": True})  # equal in Python, not in JSON
-    assert len(await history_of(ref.type, ref.id)) == 2
+    assert len(await history_of("entity", str(ref))) == 2
 
 
 async def test_invoice_keeps_its_lines_in_order_and_replaces_them() -> None:
