@@ -8,9 +8,6 @@ class TimedToast extends HTMLElement {
   #timer = 0;
 
   connectedCallback() {
-    const form = this.querySelector("form[hx-target]");
-    // a page without that target (the trash, one image) is loaded anew by the plain form
-    if (form && !document.querySelector(form.getAttribute("hx-target"))) form.removeAttribute("hx-post");
     for (const stop of ["pointerenter", "focusin"]) this.addEventListener(stop, this.#hold);
     for (const go of ["pointerleave", "focusout"]) this.addEventListener(go, this.#run);
     this.#run();
@@ -52,6 +49,16 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   form.requestSubmit();
 });
+
+// a page without the target (the trash, one image) is loaded anew: htmx does not hear of it and the plain form goes out
+document.addEventListener(
+  "submit",
+  (event) => {
+    const form = event.target;
+    if (form.matches("form[data-undo]") && !document.querySelector(form.getAttribute("hx-target"))) event.stopPropagation();
+  },
+  true,
+);
 
 // an undo that went through is said by the page itself; the offer to undo is over
 document.addEventListener("htmx:after:request", (event) => {
