@@ -1,0 +1,47 @@
+"""Signed URLs on request: a picture for somebody who has no account, for a while."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from litestar import Router, post
+
+from portal.accounts.guards import permit
+from portal.errors import FormError, NotFound, NotReady
+from portal.gallery.queries import parse_image_id
+from portal.imaging.presets import PRESETS
+from portal.media.catalogue import load_entry
+from portal.storage.links import Links
+
+LONGEST_SECONDS: Final = 7 * 24 * 3600
+
+
+@post("/api/images/{image_id:str}/url", name="media:sign_url", status_code=200, **permit("editor"))
+async def sign_url(image_id: str, data: dict[str, Any], links: Links) -> dict[str, Any]:
+    size, seconds = read_request(data)
+    entry = await load_entry(parse_image_id(image_id))
+    if entry is None or entry.is_trashed:
+        raise NotFound("There is no picture with this id.")
+    if entry.current is None:
+        raise NotReady("This picture is not rendered yet.", retry_after=2)
+    expires = int(time.time()) + seconds
+    url = links.signed(entry.image_id, size, *entry.current, expires)
+    return {"url": url, "expires_at": datetime.fromtimestamp(expires, UTC).isoformat().replace("+00:00", "Z")}
+
+
+def read_request(data: dict[str, Any]) -> tuple[str, int]:
+    """Size and seconds. Raises FormError; the original is never given away by a link."""
+    errors = {name: "There is no such field." for name in data if name not in ("size", "seconds")}
+    size, seconds = data.get("size", "optimized"), data.get("seconds", 3600)
+    if not isinstance(size, str) or size not in PRESETS:
+        errors["size"] = f"Use one of {', '.join(PRESETS)}."
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= LONGEST_SECONDS:
+        errors["seconds"] = f"Use a whole number from 1 to {LONGEST_SECONDS} (seven days)."
+    if errors:
+        raise FormError(errors)
+    return size, seconds
+
+
+router = Router(path="/", route_handlers=[sign_url])

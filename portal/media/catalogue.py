@@ -1,0 +1,120 @@
+"""What may be served of each image, in memory: a picture is answered without asking the database."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NoReturn
+from uuid import UUID
+
+from portal import database
+from portal.notices import FreshCache, listen
+from portal.storage.keys import original_key, rendition_key
+
+ENTRIES: Final = 50_000  # about 3 KB each
+_QUERY: Final = """
+    SELECT e.type, i.trashed_at IS NOT NULL AS is_trashed, i.status, i.version, i.rendering, i.renditions,
+           i.extension, i.media_type, i.filename, i.bytes, i.sha256, i.updated_at
+    FROM image i JOIN entity e ON e.pk = i.entity WHERE i.id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One object that may be sent. `etag` with its quotes."""
+
+    key: str
+    bytes: int
+    sha256: str
+    etag: bytes
+    media_type: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image. `current` is the version and rendering of the renditions that are whole, None before the first are.
+
+    `wanted` is what they will be of after the next rendering; the two are equal unless one is under way.
+    """
+
+    image_id: UUID
+    entity_type: str
+    is_trashed: bool
+    status: str
+    current: tuple[int, int] | None
+    wanted: tuple[int, int]
+    renditions: Mapping[str, Source]
+    original: Source
+    filename: str
+    updated_at: datetime
+
+
+class Catalogue:
+    """Entries by image id; another process's change is heard of within a moment, as long as `run` runs."""
+
+    def __init__(self, entries: int = ENTRIES) -> None:
+        self._cache: FreshCache[UUID, Entry] = FreshCache(load_entry, entries)
+
+    async def find(self, image_id: UUID) -> Entry | None:
+        return await self._cache.find(image_id)
+
+    @property
+    def is_trusted(self) -> bool:
+        return self._cache.is_trusted
+
+    async def run(self) -> NoReturn:
+        await listen("portal_image", self._cache, self._forget)
+
+    def _forget(self, payload: str) -> None:
+        with contextlib.suppress(ValueError):
+            self._cache.forget(UUID(payload))
+
+
+async def load_entry(image_id: UUID) -> Entry | None:
+    row = await database.fetch_row(_QUERY, image_id)
+    if row is None:
+        return None
+    kind, version = row["type"], row["version"]
+    stored = json.loads(row["renditions"])
+    current = _pair(stored["of"]) if stored else None
+    return Entry(
+        image_id=image_id,
+        entity_type=kind,
+        is_trashed=row["is_trashed"],
+        status=row["status"],
+        current=current,
+        wanted=(version, row["rendering"]),
+        renditions=_sources(kind, image_id, current, stored.get("items", {})) if current else {},
+        original=Source(
+            key=original_key(kind, image_id, version, row["extension"]),
+            bytes=row["bytes"],
+            sha256=row["sha256"],
+            etag=f'"{row["sha256"][:32]}-original"'.encode(),
+            media_type=row["media_type"].encode(),
+        ),
+        filename=row["filename"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _pair(of: str) -> tuple[int, int]:
+    version, _, rendering = of.partition(".")
+    return int(version), int(rendering)
+
+
+def _sources(
+    kind: str, image_id: UUID, current: tuple[int, int], items: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Source]:
+    return {
+        name: Source(
+            key=rendition_key(kind, image_id, *current, name),
+            bytes=item["bytes"],
+            sha256=item["sha256"],
+            etag=f'"{item["sha256"][:32]}-{name}"'.encode(),
+            media_type=item["media_type"].encode(),
+        )
+        for name, item in items.items()
+    }

@@ -1,0 +1,98 @@
+"""Bytes in memory: objects never change under their key, so what was read once need not be read again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from portal.errors import Busy, FileRefused, Gone, NotReady
+from portal.imaging.pool import RenderPool
+from portal.media.catalogue import Entry, Source
+from portal.storage.keys import rendition_key
+from portal.storage.store import Store
+
+HOT_BYTES: Final = 64 * 1024 * 1024
+MOST_WAITING: Final = 16
+_PRINT: Final = "print"
+
+
+class HotBytes:
+    """Pictures by key, those used last, `limit` bytes in all; one that would push out a sixteenth is not kept."""
+
+    def __init__(self, limit: int = HOT_BYTES) -> None:
+        self._limit = limit
+        self._held = 0
+        self._pictures: OrderedDict[str, bytes] = OrderedDict()
+
+    def get(self, key: str) -> bytes | None:
+        data = self._pictures.get(key)
+        if data is not None:
+            self._pictures.move_to_end(key)
+        return data
+
+    def put(self, key: str, data: bytes) -> None:
+        if len(data) * 16 > self._limit or key in self._pictures:
+            return
+        self._pictures[key] = data
+        self._held += len(data)
+        while self._held > self._limit:
+            _, dropped = self._pictures.popitem(last=False)
+            self._held -= len(dropped)
+
+
+async def read_source(source: Source, store: Store, hot: HotBytes) -> bytes:
+    """The object's bytes, checked the first time. Raises Gone when they are lost or no longer what was stored."""
+    data = hot.get(source.key)
+    if data is None:
+        data = await store.read(source.key)
+        digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+        if digest != source.sha256:
+            raise Gone("The bytes of this picture are damaged. It has to be healed from a backup or uploaded again.")
+        hot.put(source.key, data)
+    return data
+
+
+class PrintRoom:
+    """Print renditions, made when first asked for: one at a time, and one render however many ask for it."""
+
+    def __init__(self, pool: RenderPool, store: Store, hot: HotBytes) -> None:
+        self._pool = pool
+        self._store = store
+        self._hot = hot
+        self._slot = asyncio.Semaphore(1)
+        self._making: dict[str, asyncio.Task[bytes]] = {}
+
+    async def print_of(self, entry: Entry) -> bytes:
+        """Raises NotReady, Gone, Busy when too many different ones are asked for."""
+        if entry.current is None or entry.current[0] != entry.wanted[0]:
+            raise NotReady("This picture is being rendered. Ask again in a moment.", retry_after=2)
+        key = rendition_key(entry.entity_type, entry.image_id, *entry.current, _PRINT)
+        return self._hot.get(key) or await self._once(key, lambda: self._make(key, entry))
+
+    async def _once(self, key: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        task = self._making.get(key)
+        if task is None:
+            if len(self._making) >= MOST_WAITING:
+                raise Busy("Many pictures are being made for print. Ask again in a moment.", retry_after=5)
+            task = self._making[key] = asyncio.ensure_future(make())
+            task.add_done_callback(lambda done: self._done(key, done))
+        return await asyncio.shield(task)
+
+    def _done(self, key: str, task: asyncio.Task[bytes]) -> None:
+        del self._making[key]
+        if not task.cancelled():
+            task.exception()  # retrieved, also when nobody waits any more
+
+    async def _make(self, key: str, entry: Entry) -> bytes:
+        async with self._slot:
+            try:
+                (rendered,) = await self._pool.render(self._store.path_of(entry.original.key), [_PRINT])
+            except FileNotFoundError as error:
+                raise Gone("The original of this picture is missing from the store.") from error
+            except FileRefused as error:
+                raise NotReady("This picture cannot be made for print.") from error
+        self._hot.put(key, rendered.data)
+        return rendered.data

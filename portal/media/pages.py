@@ -1,0 +1,230 @@
+"""Serves the bytes of pictures: the hot path, without session, form or database where it can do without them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import quote, unquote_plus
+from uuid import UUID
+
+from litestar import asgi
+from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.handlers import ASGIRouteHandler
+from litestar.types import Receive, Scope, Send
+
+from portal.audit.actors import Actor
+from portal.errors import FormError, Gone, NotFound, NotReady, Stale
+from portal.imaging.pool import RenderPool
+from portal.imaging.presets import PRESETS
+from portal.media.catalogue import Catalogue, Entry, Source
+from portal.media.conditional import Representation, Slice, choose, http_date
+from portal.media.hot import HotBytes, PrintRoom, read_source
+from portal.storage.links import Links
+from portal.storage.store import Store
+
+Authenticate = Callable[[Scope], Awaitable[Actor | None]]
+ORIGINAL: Final = "original"
+FORMATS: Final = ("auto", "jpeg", "webp", "avif")
+_VERSION: Final = re.compile(r"([1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?", re.ASCII)
+_ALWAYS: Final = (
+    (b"accept-ranges", b"bytes"),
+    (b"vary", b"Accept"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+)
+_RETRY: Final = 2
+
+Freshness = Literal["minute", "day", "immutable"]
+_PUBLIC: Final[Mapping[Freshness, bytes]] = {
+    "minute": b"public, max-age=60",
+    "day": b"public, max-age=86400",
+    "immutable": b"public, max-age=31536000, immutable",
+}
+_PRIVATE: Final[Mapping[Freshness, bytes]] = {
+    "minute": b"private, max-age=60",
+    "day": b"private, max-age=300",
+    "immutable": b"private, max-age=300",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the URL asks for. `v`, `exp` and `sig` as they stand there."""
+
+    image_id: UUID
+    size: str
+    format: str
+    v: str | None
+    exp: str | None
+    sig: str | None
+    is_download: bool
+
+
+def image_server(
+    *, catalogue: Catalogue, store: Store, pool: RenderPool, links: Links, authenticate: Authenticate
+) -> ASGIRouteHandler:
+    """The route. `authenticate` tells who asks, and is called only for what not everybody may see."""
+    hot = HotBytes()
+    prints = PrintRoom(pool, store, hot)
+
+    @asgi("/api/images/serve/{image_id:str}", name="media:serve", opt={"permission": "scoped"}, copy_scope=False)
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            raise MethodNotAllowedException(headers={"Allow": "GET, HEAD"})
+        wish = read_wish(scope["path_params"]["image_id"], scope["query_string"])
+        entry = await catalogue.find(wish.image_id)
+        is_public = await _check_right(entry, wish, scope, links, authenticate)
+        assert entry is not None  # else _check_right has raised
+        freshness = _freshness(wish, entry)
+        source, data = await _source_of(wish, entry, prints)
+        what = Representation(source.etag, entry.updated_at, source.bytes)
+        part = choose(scope["method"], scope["headers"], what)
+        headers = _headers(wish, entry, source, is_public, freshness)
+        if part.status in (200, 206) and scope["method"] == "GET":
+            data = data if data is not None else await read_source(source, store, hot)
+        elif part.status == 200 and data is None and await store.size(source.key) != source.bytes:
+            raise Gone("The bytes of this picture are missing from the store.")
+        await _send(send, part, headers, what, data if scope["method"] == "GET" else None)
+
+    return serve
+
+
+def read_wish(image_id: str, query: bytes) -> Wish:
+    """Raises NotFound for an id or size that cannot be, FormError for an unknown format. A name given twice: the last."""
+    asked = _parse(query)
+    size, form = asked.get("size", "optimized"), asked.get("format", "auto")
+    if size != ORIGINAL and size not in PRESETS:
+        raise NotFound(f"There is no size of this name. The sizes are {', '.join(PRESETS)}.")
+    if form not in FORMATS:
+        raise FormError({"format": f"Use one of {', '.join(FORMATS)}."})
+    try:
+        if len(image_id) != 36:
+            raise ValueError(image_id)
+        known = UUID(image_id)
+    except ValueError as error:
+        raise _unknown() from error
+    return Wish(known, size, form, asked.get("v"), asked.get("exp"), asked.get("sig"), asked.get("download") == "1")
+
+
+def _parse(query: bytes) -> dict[str, str]:
+    asked: dict[str, str] = {}
+    for pair in query.decode("latin-1").split("&"):
+        name, _, value = pair.partition("=")
+        asked[name] = unquote_plus(value) if "%" in value or "+" in value else value
+    return asked
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no picture with this id.")
+
+
+async def _check_right(entry: Entry | None, wish: Wish, scope: Scope, links: Links, authenticate: Authenticate) -> bool:
+    """Is the answer everybody's? Raises NotFound, alike for what is not there and what is not theirs; Gone, Unauthenticated."""
+    refusal: NotFound | Gone = _unknown()
+    if entry is not None and not entry.is_trashed and wish.size != ORIGINAL:
+        is_public = entry.entity_type not in links.private_types
+        if wish.sig is None and wish.exp is None:
+            if is_public:
+                return True
+        else:
+            try:
+                if links.check(wish.image_id, wish.size, wish.v or "", wish.exp or "", wish.sig or "", time.time()):
+                    return False
+            except Gone as error:
+                refusal = error
+    has_credentials = any(name in (b"cookie", b"authorization") for name, _ in scope["headers"])
+    if not has_credentials or await authenticate(scope) is None or entry is None:
+        raise refusal
+    return False
+
+
+def _freshness(wish: Wish, entry: Entry) -> Freshness:
+    """How long this answer stays true. Raises NotFound for a version that never was, NotReady for one that will be."""
+    late: Freshness = "minute" if wish.format in ("webp", "avif") else "day"
+    if wish.v is None:
+        return late
+    match = _VERSION.fullmatch(wish.v)
+    if match is None:
+        raise NotFound("There is no such version of this picture.")
+    version, rendering = int(match[1]), int(match[2]) if match[2] else None
+    if version > entry.wanted[0] or (rendering is not None and (version, rendering) > entry.wanted):
+        raise NotFound("There is no such version of this picture.")
+    if wish.size == ORIGINAL or entry.current is None:
+        return "day"
+    if rendering is not None and (version, rendering) > entry.current:
+        raise NotReady("This version is being rendered. Ask again in a moment.", retry_after=_RETRY)
+    if (version, rendering) == entry.current and late == "day":
+        return "immutable"
+    return "minute"
+
+
+async def _source_of(wish: Wish, entry: Entry, prints: PrintRoom) -> tuple[Source, bytes | None]:
+    """Which object is sent; its bytes too where they had to be made. Raises NotReady, Gone, Busy."""
+    if wish.size == ORIGINAL:
+        return entry.original, None
+    if entry.current is None:
+        if entry.status == "failed":
+            raise NotReady("This picture could not be rendered.")
+        raise NotReady("This picture is being rendered. Ask again in a moment.", retry_after=_RETRY)
+    source = entry.renditions.get(wish.size)
+    if source is not None:
+        return source, None
+    if wish.size != "print":
+        raise NotReady("This size is being rendered. Ask again in a moment.", retry_after=_RETRY)
+    data = await prints.print_of(entry)
+    like = entry.renditions["optimized"]
+    etag = like.etag.replace(b"-optimized", b"-print")  # made of the same original by the same rendering
+    return Source("", len(data), "", etag, like.media_type), data
+
+
+def _headers(
+    wish: Wish, entry: Entry, source: Source, is_public: bool, freshness: Freshness
+) -> list[tuple[bytes, bytes]]:
+    headers = [
+        *_ALWAYS,
+        (b"etag", source.etag),
+        (b"last-modified", http_date(entry.updated_at)),
+        (b"cache-control", (_PUBLIC if is_public else _PRIVATE)[freshness]),
+        (b"cross-origin-resource-policy", b"same-origin" if wish.size == ORIGINAL else b"cross-origin"),
+    ]
+    if wish.size == ORIGINAL or wish.is_download:
+        headers.append((b"content-disposition", attachment(_file_name(wish, entry)).encode()))
+    headers.append((b"content-type", source.media_type))
+    return headers
+
+
+def _file_name(wish: Wish, entry: Entry) -> str:
+    if wish.size == ORIGINAL:
+        return entry.filename
+    stem = entry.filename.rpartition(".")[0] or entry.filename
+    return f"{stem}-{wish.size}.jpg"
+
+
+def attachment(filename: str) -> str:
+    """Content-Disposition by RFC 6266: the true name, and before it one that every browser can read."""
+    plain = re.sub(r"[^ !#$&-\[\]-~]", "_", filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"
+
+
+async def _send(
+    send: Send, part: Slice, headers: list[tuple[bytes, bytes]], what: Representation, data: bytes | None
+) -> None:
+    if part.status == 412:
+        raise Stale("The picture has changed since.")
+    if part.status == 416:
+        detail = f"The picture has {what.length} bytes; the range lies beyond them."
+        raise HTTPException(status_code=416, detail=detail, headers={"Content-Range": f"bytes */{what.length}"})
+    if part.status == 304:
+        headers = [header for header in headers if header[0] != b"content-type"]
+    else:
+        headers.append((b"content-length", str(part.stop - part.start).encode()))
+    if part.status == 206:
+        headers.append((b"content-range", f"bytes {part.start}-{part.stop - 1}/{what.length}".encode()))
+    body = b"" if data is None or part.status == 304 else data
+    if part.status == 206:
+        body = body[part.start : part.stop]
+    await send({"type": "http.response.start", "status": part.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
