@@ -130,7 +130,7 @@ def _kind_of_text(head: bytes) -> str | None:
 
 def _is_utf8(head: bytes) -> bool:
     try:
-        head[:-4].decode()  # the last character may be cut
-    except UnicodeDecodeError:
-        return False
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start >= len(head) - 3  # the last character may be cut
     return True

@@ -1,0 +1,201 @@
+"""Pictures for tests, good and bad, made on the spot: each function gives the bytes of one file."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageCms
+
+ORIENTATION, GPS = 0x0112, 0x8825
+_TURN_BACK = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transposition that undoes each orientation
+
+
+@lru_cache(maxsize=16)
+def scene(width: int, height: int) -> Image.Image:
+    """A picture whose four corners differ: red, green, blue and white, with gradients between. Copy before you draw."""
+    corners = Image.new("RGB", (2, 2))
+    for at, colour in {(0, 0): "red", (1, 0): "lime", (0, 1): "blue", (1, 1): "white"}.items():
+        corners.putpixel(at, _rgb(colour))
+    return corners.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _rgb(name: str) -> tuple[int, int, int]:
+    return {"red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}[name]
+
+
+def save(picture: Image.Image, format: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, format, **options)
+    return out.getvalue()
+
+
+def jpeg(width: int = 640, height: int = 480, **options: Any) -> bytes:
+    return save(scene(width, height), "JPEG", **options)
+
+
+def png(width: int = 320, height: int = 240, mode: str = "RGB", **options: Any) -> bytes:
+    return save(scene(width, height).convert(mode), "PNG", **options)
+
+
+def webp(width: int = 320, height: int = 240, **options: Any) -> bytes:
+    return save(scene(width, height), "WEBP", **options)
+
+
+def gif(width: int = 160, height: int = 120, **options: Any) -> bytes:
+    return save(scene(width, height), "GIF", **options)
+
+
+def noisy(width: int = 640, height: int = 480, quality: int = 95) -> bytes:
+    """A JPEG with detail everywhere: large for its size, as camera files are."""
+    noise = Image.merge("RGB", [Image.effect_noise((width, height), 60) for _ in range(3)])
+    return save(Image.blend(scene(width, height), noise, 0.3), "JPEG", quality=quality)
+
+
+def distinct(number: int, width: int = 64, height: int = 48) -> bytes:
+    """A JPEG whose bytes differ from those of any other number."""
+    return jpeg(width, height, comment=f"sample {number}".encode())
+
+
+def animated(format: str = "GIF", frames: int = 4, width: int = 60, height: int = 40) -> bytes:
+    """GIF, WEBP or PNG; its first frame is the scene, the others are plain."""
+    rest = [Image.new("RGB", (width, height), (40 * n % 256, 90, 200)) for n in range(1, frames)]
+    return save(scene(width, height), format, save_all=True, append_images=rest, duration=100)
+
+
+def exif_rotated(orientation: int, width: int = 640, height: int = 480, format: str = "JPEG") -> bytes:
+    """Upright it is `scene(width, height)`, red in its top left corner; stored it lies as the orientation says."""
+    picture = scene(width, height)
+    if orientation in _TURN_BACK:
+        picture = picture.transpose(Image.Transpose(_TURN_BACK[orientation]))
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return save(picture, format, exif=exif)
+
+
+def with_location() -> bytes:
+    """A camera's JPEG: model, lens, exposure, and where and by whom it was taken."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x013B] = "Canon", "Canon EOS 5D", "SECRET-AUTHOR"
+    exif.get_ifd(0x8769).update(
+        {0x9003: "2026:05:17 14:30:00", 0x9011: "+02:00", 0x829A: 0.008, 0x829D: 2.8, 0x8827: 400, 0x920A: 50.0}
+    )
+    exif.get_ifd(0x8769)[0xA434] = "EF 50mm f/1.4"
+    exif.get_ifd(GPS).update({1: "N", 2: (52.0, 30.0, 0.0), 3: "E", 4: (13.0, 24.0, 0.0), 29: "SECRET-PLACE"})
+    return jpeg(exif=exif, comment=b"SECRET-COMMENT", xmp=b"<x:xmpmeta>SECRET-XMP</x:xmpmeta>")
+
+
+def transparent(format: str = "PNG", width: int = 100, height: int = 80) -> bytes:
+    """Left half clear, right half red."""
+    picture = Image.new("RGBA", (width, height), (0, 0, 0, 0))
+    picture.paste((255, 0, 0, 255), (width // 2, 0, width, height))
+    return save(picture, format, **({"lossless": True} if format == "WEBP" else {}))
+
+
+def grey_16_bit(width: int = 100, height: int = 80) -> bytes:
+    """A PNG of 16 bits, half as bright as white."""
+    picture = Image.frombytes("I;16", (width, height), struct.pack("<H", 0x8000) * (width * height))
+    return save(picture, "PNG")
+
+
+def cmyk(width: int = 320, height: int = 240) -> bytes:
+    return save(scene(width, height).convert("CMYK"), "JPEG", quality=95)
+
+
+def swapped_channels() -> bytes:
+    """Stored as pure blue under a profile in which that is red: what ignores the profile shows it blue."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    (count,) = struct.unpack_from(">I", profile, 128)
+    rows = {bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * count, 12)}
+    red, blue = rows[b"rXYZ"], rows[b"bXYZ"]
+    profile[red + 4 : red + 12], profile[blue + 4 : blue + 12] = (
+        profile[blue + 4 : blue + 12],
+        profile[red + 4 : red + 12],
+    )
+    profile = profile.replace(b"s\0R\0G\0B", b"O\0d\0d\0!")
+    return save(Image.new("RGB", (200, 150), (0, 0, 255)), "JPEG", quality=95, icc_profile=bytes(profile))
+
+
+def truncated(data: bytes | None = None, share: float = 0.6) -> bytes:
+    data = noisy() if data is None else data
+    return data[: int(len(data) * share)]
+
+
+def bomb(width: int = 60_000, height: int = 60_000) -> bytes:
+    """A PNG of some hundred bytes whose header claims billions of pixels."""
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(bytes(1000))) + _chunk(b"IEND")
+
+
+def _chunk(kind: bytes, body: bytes = b"") -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def lying_gif() -> bytes:
+    """A GIF that says 2 x 2 in its header and has a frame of 60,000 x 60,000."""
+    head = b"GIF89a" + struct.pack("<HHBBB", 2, 2, 0x80, 0, 0) + bytes(6)
+    return head + b"," + struct.pack("<HHHHB", 0, 0, 60_000, 60_000, 0) + b"\x02\x02\x44\x01\x00;"
+
+
+def many_frames(count: int = 1001) -> bytes:
+    """A GIF of `count` frames of one pixel."""
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6)
+    return head + (b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00") * count + b";"
+
+
+def many_scans(count: int = 3000, side: int = 2000) -> bytes:
+    """A progressive JPEG of some hundred KB whose last scan comes again and again.
+
+    Each costs the decoder a pass over all coefficients: the default takes seconds.
+    """
+    data = save(Image.new("L", (side, side), 128), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * count + data[-2:]
+
+
+def polyglot() -> bytes:
+    """A picture and an archive in one file."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("evil.jsp", "PAYLOAD")
+    return jpeg() + out.getvalue()
+
+
+def with_php() -> bytes:
+    return jpeg(comment=b"<?php system($_GET['PAYLOAD']); ?>")
+
+
+def motion_photo() -> bytes:
+    """A JPEG with a short film behind it, as phones make them: a good picture."""
+    return jpeg() + struct.pack(">I", 24) + b"ftypmp42" + bytes(12) + b"PAYLOAD" * 100
+
+
+def mpo() -> bytes:
+    """Two pictures in one file, as phones and stereo cameras make them; the first is the scene."""
+    second = Image.new("RGB", (640, 480), "black")
+    return save(scene(640, 480), "MPO", save_all=True, append_images=[second])
+
+
+# What people try that is no picture of ours, by the name they would give it.
+FOREIGN: dict[str, bytes] = {
+    "page.pdf": b"%PDF-1.7\n" + bytes(100),
+    "photo.heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100),
+    "photo.avif": b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(100),
+    "drawing.svg": b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+    "scan.tiff": b"II*\0\x08\0\0\0" + bytes(100),
+    "old.bmp": b"BM" + struct.pack("<I", 200) + bytes(100),
+    "photos.zip": b"PK\x03\x04" + bytes(100),
+    "page.html": b"<!DOCTYPE html><html><body>hello</body></html>",
+    "film.mp4": b"\0\0\0\x18ftypmp42\0\0\0\0" + bytes(100),
+}
+
+
+def write(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
