@@ -85,6 +85,24 @@ async def list_entities(
     return Page(items, total, _cursor_of(items[-1], order) if len(rows) > limit else None)
 
 
+async def find_entities(q: str, limit: int) -> list[Mapping[str, Any]]:
+    """Rows that a search means: its very id, reference or number first, then the best of the newest 1000 that match."""
+    words = prefix_query(q)
+    if words is None:
+        return []
+    rows = await database.fetch(
+        f"""SELECT {COLUMNS} FROM (
+                SELECT * FROM entity WHERE search @@ lower($1::text)::tsquery ORDER BY pk DESC LIMIT {EXACT_UP_TO}
+            ) AS e
+            ORDER BY lower($2) IN (lower(e.id), lower(e.reference), lower(e.number)) IS NOT TRUE,
+                     ts_rank(e.search, lower($1)::tsquery) DESC, e.name, e.pk LIMIT $3""",  # noqa: S608
+        words,
+        plain_query(q),
+        limit,
+    )
+    return [dict(row) for row in rows]
+
+
 def _check_choices(type: str | None, missing: str, sort: str) -> None:
     errors: dict[str, str] = {}
     if type is not None and type not in KINDS:
@@ -155,10 +173,15 @@ def prefix_query(text: str) -> str | None:
     Quoted here and cast without the parser of to_tsquery, so that no sign of the user's is an operator. A word with signs inside
     (`fjord-bl`) is looked for as it stands and in its parts, as PostgreSQL indexes hyphenated words both ways.
     """
-    usable = unicodedata.normalize("NFC", text[:LONGEST_QUERY].encode("utf-8", "ignore").decode())
-    words = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in usable).split()
+    words = plain_query(text).split()
     telling = [word for word in words if _PART.search(word)] or words  # the & of "mug & bowl" is not asked for
     return " & ".join(_word_query(word) for word in telling[:MOST_WORDS]) or None
+
+
+def plain_query(text: str) -> str:
+    """What somebody searches for, in NFC, without what no text in the database can hold; at most 200 characters."""
+    usable = unicodedata.normalize("NFC", text[:LONGEST_QUERY].encode("utf-8", "ignore").decode())
+    return "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in usable).strip()
 
 
 def _word_query(word: str) -> str:

@@ -1,0 +1,245 @@
+"""`/api/entities`: the host system's things that own pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, BinaryIO, Final
+
+from litestar import Request, Response, Router, delete, get, post, put
+from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import Body, Parameter
+
+from portal.accounts.guards import permit
+from portal.audit.actors import Actor
+from portal.entities.forms import parse_entity
+from portal.entities.import_files import ImportKind
+from portal.entities.imports import ImportReport, import_rows
+from portal.entities.kinds import KINDS, EntityRef, is_entity_id, parse_ref
+from portal.entities.queries import forget_counts, list_entities
+from portal.entities.service import put_entity
+from portal.errors import BadRequest, FormError, Stale, TooLarge, UnsupportedFormat
+from portal.gallery.disposal import delete_entity
+from portal.gallery.entity_objects import EntityList, EntityObject, InvoiceObject, entity_object
+from portal.gallery.queries import entity_views, get_entity
+from portal.paging import read_limit
+from portal.settings import Settings
+from portal.storage.links import Links
+from portal.web.answers import json_response
+from portal.web.forms import read_upload
+
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+_YES: Final = {"1", "true", "yes", "on"}
+_KINDS_OF_BODY: Final[dict[str, ImportKind]] = {
+    "text/csv": "csv",
+    "application/csv": "csv",
+    "application/jsonl": "jsonl",
+    "application/x-jsonlines": "jsonl",
+    "application/x-ndjson": "jsonl",
+    "application/ndjson": "jsonl",
+    "application/json": "jsonl",
+    "text/plain": "csv",
+}
+_KINDS_OF_NAME: Final[dict[str, ImportKind]] = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "json": "jsonl"}
+_INVOICE: Final = {
+    "name": "Invoice 2026-001, Café Brygga",
+    "reference": "RE/2026-001",
+    "parent": {"type": "customers", "id": "K-1002"},
+    "number": "2026-001",
+    "date": "2026-11-03",
+    "currency": "EUR",
+    "total": "36.25",
+    "lines": [{"item": "MUG-FJORD-BL", "description": "Fjord mug", "quantity": "2", "unit_price": "14.50"}],
+    "attributes": {"vat_rate": "25"},
+}
+_ITEM: Final = {
+    "name": "Fjord mug, slate blue",
+    "parent": {"type": "categories", "id": "TABLEWARE"},
+    "attributes": {"colour": "slate blue"},
+}
+EntityBody = Annotated[
+    dict[str, Any],
+    Body(
+        title="The whole entity",
+        description="Only `name` is required; what is left out is cleared. `number`, `date`, `currency`, `total` and"
+        " `lines` belong to invoices. Unknown and read-only fields are refused.",
+        examples=[Example("An item", value=_ITEM), Example("An invoice", value=_INVOICE)],
+    ),
+]
+OneEntity = EntityObject | InvoiceObject
+TypeName = Annotated[str, Parameter(description=f"One of {', '.join(KINDS)}.")]
+
+
+@get(
+    "/",
+    **permit("viewer"),
+    operation_id="ListEntities",
+    summary="List and search entities",
+    description="By name, all types type by type; `sort=updated` gives the last changed first.",
+    responses={200: ResponseSpec(EntityList, description="One page")},
+)
+async def list_all(
+    links: Links,
+    type: Annotated[str | None, Parameter(description=f"One of {', '.join(KINDS)}.")] = None,
+    q: Annotated[str, Parameter(description="Beginnings of words of name, id, reference or number.")] = "",
+    missing: Annotated[str, Parameter(description="Only those without: image, primary or alt.")] = "",
+    sort: Annotated[str, Parameter(description="name or updated")] = "name",
+    cursor: Annotated[str | None, Parameter(description="`next` of the page before")] = None,
+    limit: Annotated[str | None, Parameter(description="1 to 200; 50 unless told")] = None,
+) -> Response[bytes]:
+    page = await list_entities(
+        type=type or None, q=q, missing=missing, sort=sort or "name", cursor=cursor, limit=read_limit(limit)
+    )
+    entities = [entity_object(view) for view in await entity_views(page.items, links)]
+    return json_response(200, EntityList(entities, page.total, page.next))
+
+
+@get(
+    "/{type:str}/{id:str}",
+    **permit("viewer"),
+    operation_id="GetEntity",
+    summary="Read one entity",
+    responses={200: ResponseSpec(OneEntity, description="With the primary picture; an invoice's lines with theirs")},
+)
+async def get_one(type: TypeName, id: str, links: Links) -> Response[bytes]:
+    return await _answer(200, parse_ref(type, id), links)
+
+
+@put(
+    "/{type:str}/{id:str}",
+    **permit("editor"),
+    operation_id="PutEntity",
+    summary="Create an entity or replace the whole of it",
+    responses={
+        200: ResponseSpec(OneEntity, description="Replaced"),
+        201: ResponseSpec(OneEntity, description="Created"),
+    },
+)
+async def put_one(
+    request: Request[Any, Any, Any], type: TypeName, id: str, data: EntityBody, links: Links, actor: Actor
+) -> Response[bytes]:
+    ref = _ref_to_write(type, id)
+    created = await put_entity(ref, parse_entity(ref, data), actor, unless_changed_since=_if_match(request))
+    return await _answer(201 if created else 200, ref, links)
+
+
+@delete(
+    "/{type:str}/{id:str}",
+    **permit("editor"),
+    operation_id="DeleteEntity",
+    summary="Delete an entity with its images and their files, for good",
+)
+async def delete_one(type: TypeName, id: str, actor: Actor, settings: Settings) -> None:
+    await delete_entity(parse_ref(type, id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
+    forget_counts()
+
+
+@post(
+    "/import",
+    **permit("editor", upload=True),
+    status_code=200,
+    operation_id="ImportEntities",
+    summary="Create and change many entities from CSV or JSON lines",
+    description="The file as the body (`text/csv`, `application/jsonl`) or as `file` of a form. Bad rows are named by line,"
+    " each good row is applied whole; `strict=1`: all or none (422). What the file does not mention stays as it is.",
+    responses={200: ResponseSpec(ImportReport, description="What became of the rows")},
+)
+async def import_file(
+    request: Request[Any, Any, Any],
+    actor: Actor,
+    settings: Settings,
+    strict: Annotated[str, Parameter(description="1: nothing is applied when any row is bad")] = "",
+) -> Response[bytes]:
+    async with _received(request, settings) as (file, kind):
+        report = await import_rows(file, kind, actor, strict=strict.lower() in _YES)
+    if report.refused and strict.lower() in _YES:
+        rows = "row needs" if report.refused == 1 else "rows need"
+        raise FormError(
+            {f"line {error.line}": error.message for error in report.errors},
+            f"Nothing was imported: {report.refused} {rows} another look.",
+        )
+    return json_response(200, report)
+
+
+async def _answer(status: int, ref: EntityRef, links: Links) -> Response[bytes]:
+    view = await get_entity(ref, links)
+    return json_response(status, entity_object(view), {"ETag": _etag(view.updated_at)})
+
+
+def _ref_to_write(type: str, id: str) -> EntityRef:
+    """A bad id is the sender's to mend, not something that is not there."""
+    if type in KINDS and not is_entity_id(id):
+        raise FormError({"id": "Use 1 to 64 letters, digits or . _ - ~ : and put any other name into `reference`."})
+    return parse_ref(type, id)
+
+
+def _etag(updated_at: datetime.datetime) -> str:
+    """Of what was said about the entity; its pictures have their own."""
+    return f'"{(updated_at - _EPOCH) // _MICROSECOND}"'
+
+
+def _if_match(request: Request[Any, Any, Any]) -> datetime.datetime | None:
+    """Raises Stale for a tag that was never ours."""
+    tag = request.headers.get("if-match", "").strip()
+    if not tag or tag == "*":
+        return None
+    try:
+        return _EPOCH + int(tag.strip('"')) * _MICROSECOND
+    except (ValueError, OverflowError) as error:
+        raise Stale("This entity was changed in the meantime. Read it again, then save.") from error
+
+
+@asynccontextmanager
+async def _received(request: Request[Any, Any, Any], settings: Settings) -> AsyncIterator[tuple[BinaryIO, ImportKind]]:
+    """The file on our disk, open, whether it came as a form or as the body alone."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "multipart/form-data":
+        async with _received_form(request, settings) as received:
+            yield received
+        return
+    kind = _KINDS_OF_BODY.get(media_type)
+    if kind is None:
+        raise UnsupportedFormat("Send the file as text/csv or application/jsonl, or as `file` of a form.")
+    with tempfile.TemporaryFile(dir=settings.temp_dir) as file:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > settings.max_upload_bytes:
+                raise TooLarge(f"Up to {settings.max_upload_bytes // 2**20} MB fit. Import it in parts.")
+            await asyncio.to_thread(file.write, chunk)
+        yield file, kind
+
+
+@asynccontextmanager
+async def _received_form(
+    request: Request[Any, Any, Any], settings: Settings
+) -> AsyncIterator[tuple[BinaryIO, ImportKind]]:
+    async with read_upload(
+        request,
+        temp_dir=settings.temp_dir,
+        max_bytes=settings.max_upload_bytes,
+        max_files=1,
+        csrf=request.scope.get("csrf"),
+    ) as upload:
+        if not upload.files:
+            raise BadRequest("Send the file in a field named `file`.")
+        sent = upload.files[0]
+        if sent.refused is not None:
+            raise sent.refused
+        kind = _KINDS_OF_NAME.get(sent.filename.rpartition(".")[2].lower())
+        if kind is None:
+            raise UnsupportedFormat("The file's name ends in .csv or .jsonl.")
+        with await asyncio.to_thread(sent.path.open, "rb") as file:
+            yield file, kind
+
+
+router = Router(
+    path="/api/entities",
+    route_handlers=[list_all, get_one, put_one, delete_one, import_file],
+    tags=["entities"],
+)

@@ -1,0 +1,151 @@
+"""What needs a person today, what is stored, and one search over entities and images together."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from portal import database
+from portal.entities.kinds import KINDS, EntityRef
+from portal.entities.queries import coverage, find_entities, prefix_query
+from portal.gallery.queries import IMAGE_COLUMNS, entity_views
+from portal.gallery.views import EntityView, ImageView, image_view
+from portal.paging import EXACT_UP_TO
+from portal.storage.links import Links
+
+MOST_FOUND: Final = 24
+MOST_FAILED: Final = 100
+MOST_RECENT: Final = 12
+KEPT_FOR_TIMES: Final = 20  # figures that took a second to sum are kept for twenty
+
+_COLUMNS: Final = ", ".join(f"i.{column._meta.db_column_name}" for column in IMAGE_COLUMNS)
+_IMAGES: Final = (
+    f"SELECT {_COLUMNS}, e.type AS entity_type, e.id AS entity_id FROM image i JOIN entity e ON e.pk = i.entity"  # noqa: S608
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """`failed` holds the newest 100; `running` counts pictures that wait for their renditions."""
+
+    failed: list[ImageView]
+    missing_pictures: int
+    missing_alt: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class KindShare:
+    """One entity type's part of the overview."""
+
+    type: str
+    label: str
+    icon: str
+    total: int
+    with_pictures: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class StorageFigures:
+    """In bytes, the trash included: its bytes lie on the disk too. `images` counts what stands in galleries."""
+
+    originals_bytes: int
+    renditions_bytes: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The context of the overview page."""
+
+    needs: Needs
+    recent: list[ImageView]
+    kinds: list[KindShare]
+    storage: StorageFigures
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The best of what matches, at most 24 of each."""
+
+    entities: list[EntityView]
+    images: list[ImageView]
+
+
+async def overview_of_today(links: Links) -> Overview:
+    shares = [
+        KindShare(
+            each.type, KINDS[each.type].label, KINDS[each.type].icon, each.total, each.with_pictures, each.percent
+        )
+        for each in await coverage()
+    ]
+    return Overview(
+        needs=await _needs(shares, links),
+        recent=await _images(f"{_IMAGES} WHERE i.trashed_at IS NULL ORDER BY i.id DESC LIMIT {MOST_RECENT}", links),
+        kinds=shares,
+        storage=await storage_figures(),
+    )
+
+
+async def _needs(shares: list[KindShare], links: Links) -> Needs:
+    failed = await _images(
+        f"{_IMAGES} WHERE i.status = 'failed' AND i.trashed_at IS NULL ORDER BY i.id DESC LIMIT {MOST_FAILED}", links
+    )
+    counts = await database.fetch_row(
+        """SELECT (SELECT count(*) FROM image
+                   WHERE alt_text IS NULL AND NOT decorative AND trashed_at IS NULL) AS missing_alt,
+                  (SELECT count(*) FROM image WHERE status IN ('pending', 'processing')) AS running"""
+    )
+    return Needs(
+        failed=failed,
+        missing_pictures=sum(share.total - share.with_pictures for share in shares),
+        missing_alt=counts["missing_alt"] if counts else 0,
+        running=counts["running"] if counts else 0,
+    )
+
+
+_figures: tuple[float, StorageFigures] | None = None
+
+
+async def storage_figures() -> StorageFigures:
+    """Summed over all images: no time at all for a shop, seconds for a million pictures, so then kept for longer."""
+    global _figures
+    began = time.monotonic()
+    if _figures is not None and began < _figures[0]:
+        return _figures[1]
+    row = await database.fetch_row(
+        """SELECT coalesce(sum(bytes), 0)::bigint AS originals,
+                  coalesce(sum((SELECT sum((item.value ->> 'bytes')::bigint)
+                                FROM jsonb_each(renditions -> 'items') AS item)), 0)::bigint AS renditions,
+                  count(*) FILTER (WHERE trashed_at IS NULL) AS images
+           FROM image"""
+    )
+    figures = StorageFigures(row["originals"], row["renditions"], row["images"]) if row else StorageFigures(0, 0, 0)
+    now = time.monotonic()
+    _figures = (now + (now - began) * KEPT_FOR_TIMES, figures)
+    return figures
+
+
+async def search_everything(q: str, links: Links, *, limit: int = MOST_FOUND) -> Found:
+    """Entities by name, id, reference and number; images by alt text, caption, file name and tags."""
+    words = prefix_query(q)
+    if words is None:
+        return Found([], [])
+    entities = await entity_views(await find_entities(q, limit), links)
+    # ranked within the newest 1000: over all matches of a common word it would take a second
+    images = await _images(
+        f"""SELECT found.* FROM ({_IMAGES} WHERE i.trashed_at IS NULL AND i.search @@ lower($1::text)::tsquery
+                ORDER BY i.id DESC LIMIT {EXACT_UP_TO}) AS found JOIN image USING (id)
+            ORDER BY ts_rank(image.search, lower($1)::tsquery) DESC, found.id DESC LIMIT $2""",  # noqa: S608
+        links,
+        words,
+        limit,
+    )
+    return Found(entities, images)
+
+
+async def _images(sql: str, links: Links, *arguments: Any) -> list[ImageView]:
+    rows = await database.fetch(sql, *arguments)
+    return [image_view(dict(row), EntityRef(row["entity_type"], row["entity_id"]), links) for row in rows]

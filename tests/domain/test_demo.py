@@ -1,0 +1,67 @@
+"""The demo shop is whole, adds up, and comes in by the portal's own verbs."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from portal import database
+from portal.audit.actors import SYSTEM
+from portal.demo import SHOP, demo_pictures, fill_demo
+from portal.entities.imports import import_rows
+from portal.errors import Conflict
+from portal.settings import Settings
+from tests.factories import Studio, make_entity
+
+
+def shop() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (SHOP / "shop.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_every_invoice_of_the_demo_adds_up() -> None:
+    invoices = [row for row in shop() if row["type"] == "invoices"]
+    assert len(invoices) == 8
+    for invoice in invoices:
+        net = sum(Decimal(line["quantity"]) * Decimal(line["unit_price"]) for line in invoice["lines"])
+        said = invoice["attributes"]
+        assert net == Decimal(said["net"])
+        assert net + Decimal(said["vat"]) == Decimal(invoice["total"])
+
+
+def test_everything_that_the_demo_points_at_exists() -> None:
+    there = {(row["type"], row["id"]) for row in shop()}
+    assert len(there) == len(shop())
+    parents = {(row["parent"]["type"], row["parent"]["id"]) for row in shop() if "parent" in row}
+    items = {("inventory_items", line["item"]) for row in shop() for line in row.get("lines", []) if "item" in line}
+    assert parents | items | {(picture.ref.type, picture.ref.id) for picture in demo_pictures()} <= there
+
+
+def test_every_demo_picture_is_named_once_and_has_its_alt_text() -> None:
+    pictures = demo_pictures()
+    assert sorted(picture.path.name for picture in pictures) == sorted(path.name for path in SHOP.glob("*.jpg"))
+    assert all(picture.fields.alt_text for picture in pictures)
+
+
+async def test_demo_refuses_a_portal_that_holds_something(studio: Studio, config: Settings) -> None:
+    await make_entity()
+    with pytest.raises(Conflict, match="empty portal"):
+        await fill_demo(config, studio.store, studio.pool)
+    assert await database.fetch_value("SELECT count(*) FROM entity") == 1
+
+
+@pytest.mark.usefixtures("db")
+async def test_demo_shop_passes_the_import() -> None:
+    report = await import_rows((SHOP / "shop.jsonl").read_bytes(), "jsonl", SYSTEM, strict=True)
+    assert (report.errors, report.repeated, report.created) == ([], [], len(shop()))
+
+
+async def test_demo_is_ready_when_it_returns_though_no_worker_runs(studio: Studio, config: Settings) -> None:
+    report = await fill_demo(config, studio.store, studio.pool)
+    assert (report.entities, report.images, report.failed) == (len(shop()), len(demo_pictures()), [])
+    assert await database.fetch_value("SELECT count(*) FROM image WHERE status = 'ready'") == report.images
+    galleries = len({picture.ref for picture in demo_pictures()})
+    assert await database.fetch_value("SELECT count(*) FROM image WHERE is_primary") == galleries
+    assert not list(config.temp_dir.glob("*.part"))
