@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import io
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Literal
 
 import asyncpg
@@ -23,6 +23,7 @@ from portal.errors import Unavailable
 from portal.settings import Settings
 
 log = structlog.get_logger()
+Row = Mapping[str, Any]
 
 MIGRATION_LOCK = 7_310_001
 LEAST_SERVER_VERSION = 150_000
@@ -120,12 +121,12 @@ async def _connection() -> AsyncIterator[Any]:
         raise Unavailable("The database is not connected yet.", retry_after=1)
 
 
-async def fetch(sql: str, *arguments: Any) -> list[asyncpg.Record]:
+async def fetch(sql: str, *arguments: Any) -> list[Row]:
     async with _connection() as connection:
         return await connection.fetch(sql, *arguments)
 
 
-async def fetch_row(sql: str, *arguments: Any) -> asyncpg.Record | None:
+async def fetch_row(sql: str, *arguments: Any) -> Row | None:
     async with _connection() as connection:
         return await connection.fetchrow(sql, *arguments)
 

@@ -1,0 +1,271 @@
+"""The images' part of the JSON API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, Router, delete, get, post, put
+
+from portal.accounts.guards import may_see, permit
+from portal.audit.actors import Actor
+from portal.entities.kinds import KINDS, EntityRef, parse_ref
+from portal.errors import FormError, NoSuchEntity, PortalError
+from portal.gallery import disposal, queries, service
+from portal.gallery.forms import read_metadata, read_picture_fields
+from portal.gallery.queries import parse_image_id
+from portal.gallery.uploads import MAX_FILES, add_file, add_files, body_hash, received
+from portal.gallery.views import VISITOR_FIELDS, EntityView, ImageView
+from portal.idempotency import Claim
+from portal.imaging.pool import RenderPool
+from portal.paging import read_limit
+from portal.settings import Settings
+from portal.storage.links import Links
+from portal.storage.store import Store
+from portal.web.answers import json_response, read_json
+from portal.web.exceptions import problem_of
+from portal.web.once import once
+from portal.web.openapi import multipart_operation
+from portal.web.preferences import wait_seconds, wait_until
+
+Http = Request[Any, Any, Any]
+STATUSES = ("pending", "processing", "ready", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageList:
+    images: list[ImageView]
+    total: int
+    next: str | None
+
+
+@post(
+    "/upload",
+    summary="Add one picture",
+    operation_class=multipart_operation({"file": "binary"}),
+    **permit("editor", upload=True),
+)
+async def upload(
+    request: Http, settings: Settings, store: Store, pool: RenderPool, links: Links, actor: Actor
+) -> Response[bytes]:
+    """Multipart with `file, entity_type, entity_id` and optionally `alt_text, caption, is_primary, tags, allow_duplicate`.
+
+    201 with the image as soon as original and row are durable; `Prefer: wait=N` waits for its renditions.
+    """
+    wait = wait_seconds(request)
+    async with received(request, settings, store, max_files=1) as sent:
+        ref = _ref_of(sent.fields)
+        files = [file for file in sent.files if file.field == "file"]
+        if len(files) != 1:
+            raise FormError({"file": "Send one file in the field `file`; /api/images/upload/multiple takes many."})
+        fields = read_picture_fields(sent.fields)
+
+        async def run(claim: Claim | None) -> tuple[int, Any]:
+            image_id = await add_file(
+                ref, files[0], fields, settings=settings, store=store, pool=pool, actor=actor, claim=claim
+            )
+            await wait_until(lambda: _is_done(image_id, links), wait)
+            return 201, await queries.get_image(image_id, links)
+
+        return await once(request, actor=actor, body_hash=body_hash(sent.fields, files), run=run)
+
+
+@post(
+    "/upload/multiple",
+    summary="Add several pictures; each has its own outcome",
+    operation_class=multipart_operation({"files": "binary[]"}),
+    **permit("editor", upload=True),
+)
+async def upload_multiple(
+    request: Http, settings: Settings, store: Store, pool: RenderPool, links: Links, actor: Actor
+) -> Response[bytes]:
+    """`files` repeated, at most 100. 201 when all are stored, 207 some, 422 none; results in the order sent."""
+    wait = wait_seconds(request)
+    async with received(request, settings, store, max_files=MAX_FILES) as sent:
+        ref = _ref_of(sent.fields)
+        files = [file for file in sent.files if file.field == "files"]
+        if not files:
+            raise FormError({"files": "Send at least one file in the field `files`."})
+        fields = read_picture_fields(sent.fields)
+
+        async def run(claim: Claim | None) -> tuple[int, Any]:
+            outcomes = await add_files(
+                ref, files, fields, settings=settings, store=store, pool=pool, actor=actor, claim=claim
+            )
+            for outcome in outcomes:
+                if outcome.image_id is not None:
+                    stored: UUID = outcome.image_id
+                    await wait_until(lambda image_id=stored: _is_done(image_id, links), wait)
+            return await _answer_of(outcomes, links)
+
+        return await once(request, actor=actor, body_hash=body_hash(sent.fields, files), run=run)
+
+
+async def _answer_of(outcomes: list[Any], links: Links) -> tuple[int, Any]:
+    results: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        if outcome.image_id is None:
+            error: PortalError = outcome.error
+            results.append({"filename": outcome.filename, "status": error.status, "error": problem_of(error)})
+        else:
+            image = await queries.get_image(outcome.image_id, links)
+            results.append({"filename": outcome.filename, "status": 201, "image": image})
+    stored = sum(1 for outcome in outcomes if outcome.image_id is not None)
+    status = 201 if stored == len(outcomes) else 207 if stored else 422
+    return status, {"results": results, "stored": stored, "refused": len(outcomes) - stored}
+
+
+async def _is_done(image_id: UUID, links: Links) -> bool:
+    image = await queries.find_image(image_id, links)
+    return image is None or image.status in {"ready", "failed"}
+
+
+def _ref_of(fields: dict[str, str]) -> EntityRef:
+    missing = {name: "This field is needed." for name in ("entity_type", "entity_id") if not fields.get(name)}
+    if missing:
+        raise FormError(missing)
+    return parse_ref(fields["entity_type"], fields["entity_id"])
+
+
+@get("/entity/{type:str}/{id:str}", summary="One gallery, in its order", **permit("scoped"))
+async def gallery(
+    type: str,
+    id: str,
+    settings: Settings,
+    links: Links,
+    actor: Actor | None,
+    limit: str | None = None,
+    cursor: str | None = None,
+) -> Response[bytes]:
+    """Public types need no credentials; then only ready pictures are listed, with the fields a visitor may know."""
+    ref = parse_ref(type, id)
+    if not may_see(actor, ref.type, settings.private_types):
+        raise NoSuchEntity(f"There is no {ref}.")
+    entity = await queries.get_entity(ref, links)
+    is_visitor = actor is None
+    page = await queries.gallery_of(ref, links=links, public=is_visitor, cursor=cursor, limit=read_limit(limit))
+    images: list[Any] = [for_visitor(image) for image in page.items] if is_visitor else page.items
+    shown = {"type": ref.type, "id": ref.id, "name": entity.name} if is_visitor else entity_object(entity)
+    return json_response(200, {"entity": shown, "images": images, "total": page.total, "next": page.next})
+
+
+def for_visitor(image: ImageView) -> dict[str, Any]:
+    return {name: getattr(image, name) for name in VISITOR_FIELDS}
+
+
+def entity_object(entity: EntityView) -> dict[str, Any]:
+    """The API's entity: an invoice's fields only for invoices."""
+    shared = "type id name reference parent attributes image_count primary created_at updated_at".split()
+    invoice = "number date currency total lines".split() if entity.type == "invoices" else []
+    return {name: getattr(entity, name) for name in (*shared, *invoice)}
+
+
+@get("/", summary="Images of all galleries, newest first", **permit("viewer"))
+async def list_images(
+    links: Links,
+    status: str | None = None,
+    tag: str | None = None,
+    type: str | None = None,
+    limit: str | None = None,
+    cursor: str | None = None,
+) -> Response[bytes]:
+    if status and status not in STATUSES:
+        raise FormError({"status": f"Use one of {', '.join(STATUSES)}."})
+    if type and type not in KINDS:
+        raise FormError({"type": f"Use one of {', '.join(KINDS)}."})
+    if tag and "\0" in tag:
+        raise FormError({"tag": "A tag holds no NUL."})
+    page = await queries.list_images(
+        links=links, status=status, tag=tag, type=type, cursor=cursor, limit=read_limit(limit)
+    )
+    return json_response(200, ImageList(page.items, page.total, page.next))
+
+
+@get("/{id:str}", summary="One image", **permit("viewer"))
+async def show(id: str, links: Links) -> Response[bytes]:
+    """The `ETag` is the row's revision, for `If-Match` on a change."""
+    return _answer(await queries.get_image(parse_image_id(id), links))
+
+
+def _answer(image: ImageView) -> Response[bytes]:
+    return json_response(200, image, {"ETag": f'"{image.revision}"'})
+
+
+@put("/{id:str}/metadata", summary="Change what is said about an image", **permit("editor"))
+async def change_metadata(id: str, request: Http, links: Links, actor: Actor) -> Response[bytes]:
+    """Only the fields sent change, null clears: `alt_text, decorative, caption, tags, is_primary, focal_point, attributes`."""
+    image_id = parse_image_id(id)
+    changes = read_metadata(await read_json(request))
+    await service.change_image(image_id, changes, actor=actor, revision=_if_match(request))
+    return _answer(await queries.get_image(image_id, links))
+
+
+def _if_match(request: Http) -> int | None:
+    """The revision that the client saw; None without (or with any). A tag that is none of ours matches nothing."""
+    sent = request.headers.get("if-match", "").strip()
+    if sent in {"", "*"}:
+        return None
+    revision = sent.removeprefix("W/").strip('"')
+    return int(revision) if revision.isascii() and revision.isdigit() and len(revision) < 10 else -1
+
+
+@put("/entity/{type:str}/{id:str}/order", summary="Put a gallery in order", **permit("editor"))
+async def reorder(type: str, id: str, request: Http, links: Links, actor: Actor) -> Response[bytes]:
+    """`{"ids": […]}`: all of the gallery's images, each once, else 409."""
+    ref = parse_ref(type, id)
+    sent = await read_json(request)
+    ids = sent.get("ids") if isinstance(sent, dict) else None
+    if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+        raise FormError({"ids": "Send a list of image ids."})
+    try:
+        parsed = [UUID(each) for each in ids]
+    except ValueError as error:
+        raise FormError({"ids": "One of these is no image id."}) from error
+    await service.reorder_gallery(ref, parsed, actor=actor)
+    page = await queries.gallery_of(ref, links=links)
+    entity = entity_object(await queries.get_entity(ref, links))
+    return json_response(200, {"entity": entity, "images": page.items, "total": page.total, "next": page.next})
+
+
+@post("/{id:str}/trash", summary="Move an image to the trash", status_code=200, **permit("editor"))
+async def trash(id: str, settings: Settings, links: Links, actor: Actor) -> Response[bytes]:
+    image_id = parse_image_id(id)
+    await disposal.trash_image(image_id, actor=actor, deletes_per_hour=settings.deletes_per_hour)
+    return _answer(await queries.get_image(image_id, links))
+
+
+@post(
+    "/{id:str}/restore",
+    summary="Take an image out of the trash, back to its place",
+    status_code=200,
+    **permit("editor"),
+)
+async def restore(id: str, links: Links, actor: Actor) -> Response[bytes]:
+    image_id = parse_image_id(id)
+    await disposal.restore_image(image_id, actor=actor)
+    return _answer(await queries.get_image(image_id, links))
+
+
+@delete("/{id:str}", summary="Delete an image for good", status_code=204, **permit("editor"))
+async def remove(id: str, settings: Settings, actor: Actor) -> None:
+    """Row, renditions and original; the bytes are gone within seconds. A second time: 404."""
+    await disposal.delete_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
+
+
+router = Router(
+    "/api/images",
+    route_handlers=[
+        upload,
+        upload_multiple,
+        gallery,
+        reorder,
+        list_images,
+        show,
+        change_metadata,
+        trash,
+        restore,
+        remove,
+    ],
+    tags=["images"],
+)

@@ -1,0 +1,149 @@
+"""An upload over HTTP, shared by the API and the page: admitted, read, verified, stored; each file its own outcome."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from litestar import Request
+
+from portal.audit.actors import Actor
+from portal.entities.kinds import EntityRef
+from portal.errors import Busy, PortalError, TooLarge
+from portal.gallery.forms import PictureFields, ReceivedPicture
+from portal.gallery.service import add_image, refuse_when_disk_is_full
+from portal.idempotency import Claim
+from portal.imaging.formats import DANGEROUS
+from portal.imaging.pool import RenderPool
+from portal.imaging.verify import PATTERNS, Limits
+from portal.settings import Settings
+from portal.storage.store import Store
+from portal.web.forms import ReceivedFile, Upload, read_upload
+
+MAX_FILES: Final = 100
+AT_ONCE: Final = 256  # uploads that one process reads at the same time; each holds a small buffer and a file
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file: its image, or why it was refused."""
+
+    filename: str
+    image_id: UUID | None
+    error: PortalError | None
+
+
+class Intake:
+    """How many uploads are under way. Beyond AT_ONCE the next one is told to come back."""
+
+    def __init__(self) -> None:
+        self._under_way = 0
+
+    @asynccontextmanager
+    async def admit(self, store: Store, settings: Settings) -> AsyncIterator[None]:
+        """Raises Busy, DiskFull; before a byte of the body is read."""
+        if self._under_way >= AT_ONCE:
+            raise Busy("Many uploads are under way. This one can start in a moment.", retry_after=1)
+        self._under_way += 1
+        try:
+            await refuse_when_disk_is_full(store, settings.free_space_bytes)
+            yield
+        finally:
+            self._under_way -= 1
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        max_pixels=settings.max_pixels,
+        extensions=settings.allowed_extensions,
+        dangerous=DANGEROUS | settings.dangerous_extensions,
+        patterns=(*PATTERNS, *(pattern.lower() for pattern in settings.scan_patterns)),
+    )
+
+
+@asynccontextmanager
+async def received(
+    request: Request[Any, Any, Any], settings: Settings, store: Store, *, max_files: int
+) -> AsyncIterator[Upload]:
+    """The request's fields and files on our disk, removed again at the end unless they were stored."""
+    largest = max(settings.max_upload_bytes, *settings.max_upload_bytes_by_type.values(), 0)
+    intake: Intake = request.app.state.intake
+    async with intake.admit(store, settings):
+        csrf = request.scope.get("csrf")
+        async with read_upload(
+            request, temp_dir=settings.temp_dir, max_bytes=largest, max_files=max_files, csrf=csrf
+        ) as upload:
+            yield upload
+
+
+async def add_file(
+    ref: EntityRef,
+    file: ReceivedFile,
+    fields: PictureFields,
+    *,
+    settings: Settings,
+    store: Store,
+    pool: RenderPool,
+    actor: Actor,
+    claim: Claim | None,
+    part: str = "0",
+) -> UUID:
+    """Raises what `add_image` raises, and what reading the file had found."""
+    if file.refused is not None:
+        raise file.refused
+    most = settings.max_upload_of(ref.type)
+    if file.bytes > most:
+        raise TooLarge(f"This file has {file.bytes / 2**20:.1f} MB. Up to {most // 2**20} MB fit.")
+    picture = ReceivedPicture(file.path, file.filename, file.bytes, file.sha256)
+    return await add_image(
+        ref, picture, fields, limits=limits_of(settings), store=store, pool=pool, actor=actor, claim=claim, part=part
+    )
+
+
+async def add_files(
+    ref: EntityRef,
+    files: list[ReceivedFile],
+    fields: PictureFields,
+    *,
+    settings: Settings,
+    store: Store,
+    pool: RenderPool,
+    actor: Actor,
+    claim: Claim | None,
+) -> list[Outcome]:
+    """One after the other, in the order sent; a refused file does not stop the others."""
+    outcomes: list[Outcome] = []
+    for number, file in enumerate(files):
+        try:
+            image_id = await add_file(
+                ref,
+                file,
+                fields,
+                settings=settings,
+                store=store,
+                pool=pool,
+                actor=actor,
+                claim=claim,
+                part=str(number),
+            )
+            outcomes.append(Outcome(file.filename, image_id, None))
+        except PortalError as error:
+            if error.status >= 500 or error.status == 404:
+                raise  # not about this file
+            outcomes.append(Outcome(file.filename, None, error))
+    return outcomes
+
+
+def body_hash(fields: Mapping[str, str], files: list[ReceivedFile]) -> str:
+    """What makes two uploads the same request: fields, names and bytes; not the boundary between them."""
+    digest = hashlib.sha256()
+    for name, value in sorted(fields.items()):
+        if name != "csrf_token":
+            digest.update(f"{name}={value}\0".encode("utf-8", "surrogatepass"))
+    for file in files:
+        digest.update(f"{file.filename}\0{file.bytes}\0{file.sha256}\0".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

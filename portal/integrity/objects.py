@@ -1,0 +1,52 @@
+"""Objects against rows: which key belongs to an image, and which to nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+from portal import database
+from portal.gallery.disposal import keys_of
+from portal.storage.keys import TEMP, ParsedKey, parse_key
+from portal.storage.store import ObjectEntry
+
+AT_ONCE: Final = 1000
+
+
+def is_temporary(entry: ObjectEntry) -> bool:
+    return entry.key.startswith(f"{TEMP}/")
+
+
+def older_than(entries: Iterable[ObjectEntry], grace: timedelta, now: datetime | None = None) -> Iterator[ObjectEntry]:
+    """Whoever is younger may still get its row."""
+    limit = (now or datetime.now(UTC)) - grace
+    return (entry for entry in entries if entry.modified_at <= limit)
+
+
+def in_chunks(entries: Iterable[ObjectEntry], size: int = AT_ONCE) -> Iterator[list[ObjectEntry]]:
+    iterator = iter(entries)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+async def orphaned_of(entries: Sequence[ObjectEntry]) -> list[ObjectEntry]:
+    """Those of `entries` that no row owns: foreign names, deleted images, renditions that are no longer wanted."""
+    parsed = {entry.key: parse_key(entry.key) for entry in entries}
+    owned = await _owned_keys({each.image_id for each in parsed.values() if each is not None})
+    return [entry for entry in entries if not _is_owned(parsed[entry.key], entry.key, owned)]
+
+
+def _is_owned(parsed: ParsedKey | None, key: str, owned: set[str]) -> bool:
+    return parsed is not None and key in owned
+
+
+async def _owned_keys(images: set[UUID]) -> set[str]:
+    rows = await database.fetch(
+        """SELECT entity.type, image.id, extension, version, rendering, renditions
+           FROM image JOIN entity ON entity.pk = image.entity WHERE image.id = ANY($1::uuid[])""",
+        list(images),
+    )
+    return {key for row in rows for key in keys_of(row["type"], row)}

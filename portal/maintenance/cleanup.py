@@ -1,0 +1,111 @@
+"""Cleanup: objects that no row owns, temporary files left over, trash past its days. A dry run says what it would do.
+
+It never deletes a row whose bytes are missing, and nothing younger than the grace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+import asyncpg
+
+from portal import database
+from portal.audit.actors import SYSTEM, Actor
+from portal.audit.service import record
+from portal.errors import NotFound, Running
+from portal.gallery.disposal import delete_image
+from portal.gallery.tasks import purge_objects
+from portal.integrity.objects import in_chunks, is_temporary, older_than, orphaned_of
+from portal.jobs.progress import followed
+from portal.jobs.queue import Task
+from portal.settings import Settings
+from portal.storage.store import ObjectEntry, Store
+
+CLEANUP: Final = "cleanup"
+CLEANUP_LOCK: Final = 7_310_003
+MOST_EXAMPLES: Final = 20
+
+
+@dataclass(slots=True)
+class CleanupReport:
+    """Counts and bytes of what was (or, in a dry run, would be) removed; `examples` are some of the keys."""
+
+    dry_run: bool
+    orphaned_objects: int = 0
+    temp_files: int = 0
+    trashed_images: int = 0
+    bytes: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def count(self, entry: ObjectEntry) -> None:
+        if is_temporary(entry):
+            self.temp_files += 1
+        else:
+            self.orphaned_objects += 1
+        self.bytes += entry.bytes
+        if len(self.examples) < MOST_EXAMPLES:
+            self.examples.append(entry.key)
+
+
+async def clean_up(*, settings: Settings, store: Store, actor: Actor, dry_run: bool = True) -> CleanupReport:
+    """Raises Running while another process cleans up, Unavailable when the store is not mounted."""
+    async with _alone():
+        await store.check_marker()
+        report = CleanupReport(dry_run)
+        await _clean_trash(report, settings)
+        if not dry_run:
+            await purge_objects({}, store=store)
+        grace = timedelta(minutes=settings.grace_minutes)
+        entries = await asyncio.to_thread(lambda: list(older_than(store.walk(), grace)))
+        for chunk in in_chunks(entries):
+            await _clean_objects(report, chunk, store)
+        if not dry_run:
+            async with database.transaction():
+                await record(actor, "maintenance.cleanup", "portal", "store", after=asdict(report))
+    return report
+
+
+async def _clean_objects(report: CleanupReport, chunk: list[ObjectEntry], store: Store) -> None:
+    leftovers = [entry for entry in chunk if is_temporary(entry)]
+    leftovers += await orphaned_of([entry for entry in chunk if not is_temporary(entry)])
+    for entry in leftovers:
+        report.count(entry)
+    if not report.dry_run:
+        await store.delete(entry.key for entry in leftovers)
+
+
+async def _clean_trash(report: CleanupReport, settings: Settings) -> None:
+    rows = await database.fetch(
+        "SELECT id, bytes FROM image WHERE trashed_at < now() - make_interval(days => $1)", settings.trash_days
+    )
+    for row in rows:
+        report.trashed_images += 1
+        report.bytes += row["bytes"]
+        if not report.dry_run:
+            with contextlib.suppress(NotFound):  # somebody was first
+                await delete_image(row["id"], actor=SYSTEM, deletes_per_hour=0)
+
+
+@contextlib.asynccontextmanager
+async def _alone() -> AsyncIterator[None]:
+    """One cleanup at a time among all processes; a killed one frees the lock with its connection."""
+    connection = await asyncpg.connect(**database.DB.config)
+    try:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", CLEANUP_LOCK):
+            raise Running("A cleanup is running already. Its result stands under jobs when it is done.")
+        yield
+    finally:
+        await connection.close()
+
+
+def maintenance_tasks(settings: Settings, store: Store) -> dict[str, Task]:
+    async def run(arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
+        dry_run = bool(arguments.get("dry_run", True))
+        return asdict(await clean_up(settings=settings, store=store, actor=actor, dry_run=dry_run))
+
+    return {CLEANUP: followed(run)}
