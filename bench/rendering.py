@@ -61,10 +61,11 @@ def _render_minimal(photo: Path) -> list[bytes]:
     if long > 2400:
         scale = next((s for s in (8, 4, 2) if long // s >= 1600), 1)
         picture.draft("RGB", (picture.width // scale, picture.height // scale))
-    base: Image.Image = picture.convert("RGB")
+    picture.load()
+    base: Image.Image = picture if picture.mode == "RGB" else picture.convert("RGB")
     if max(base.size) > 2400:
         base.thumbnail((2048, 2048), BICUBIC, reducing_gap=1.01)
-    base = ImageOps.exif_transpose(base)
+    base = ImageOps.exif_transpose(base).copy()
     base.info = {}
     made = [_encode(base, quality=80, progressive=True)]
     steps = [base]
@@ -75,8 +76,14 @@ def _render_minimal(photo: Path) -> list[bytes]:
         made.append(_encode(step))
     for box in ((400, 300), (64, 64)):
         source = next((s for s in reversed(steps) if s.width >= box[0] and s.height >= box[1]), base)
-        made.append(_encode(ImageOps.fit(source, box, LANCZOS)))
+        made.append(_encode(source.resize(box, LANCZOS, _centre(source.size, box), reducing_gap=1.01)))
     return made
+
+
+def _centre(size: tuple[int, int], box: tuple[int, int]) -> tuple[float, float, float, float]:
+    scale = min(size[0] / box[0], size[1] / box[1])
+    left, top = (size[0] - box[0] * scale) / 2, (size[1] - box[1] * scale) / 2
+    return left, top, size[0] - left, size[1] - top
 
 
 def _render_naive(photo: Path) -> list[bytes]:
