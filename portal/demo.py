@@ -23,11 +23,11 @@ from portal.entities.kinds import EntityRef
 from portal.errors import Conflict, Unavailable
 from portal.gallery.forms import PictureFields, ReceivedPicture, read_picture_fields
 from portal.gallery.service import add_image
-from portal.gallery.tasks import gallery_tasks
 from portal.gallery.uploads import limits_of
 from portal.imaging.pool import RenderPool
-from portal.jobs.worker import Worker
+from portal.parts import Parts
 from portal.settings import Settings
+from portal.storage.links import Links
 from portal.storage.store import Store
 
 SHOP: Final = Path(__file__).resolve().parent / "demo_shop"
@@ -53,7 +53,7 @@ class DemoReport:
     seconds: float
 
 
-async def fill_demo(settings: Settings, store: Store, pool: RenderPool) -> DemoReport:
+async def fill_demo(settings: Settings, store: Store, pool: RenderPool, links: Links) -> DemoReport:
     """Returns when every picture is ready (or failed). Raises Conflict unless the portal is empty, DiskFull, Unavailable."""
     began = time.monotonic()
     await _refuse_unless_empty()
@@ -61,7 +61,7 @@ async def fill_demo(settings: Settings, store: Store, pool: RenderPool) -> DemoR
     if report.refused:
         raise RuntimeError(f"the demo's own file is wrong: {report.errors[0]}")
     ids = [await _add(picture, settings, store, pool) for picture in demo_pictures()]
-    async with _hands(store, pool, settings.workers):
+    async with _hands(Parts(settings, store, pool, links)):
         failed = await _wait_for(ids)
     return DemoReport(report.created, len(ids), failed, round(time.monotonic() - began, 1))
 
@@ -107,9 +107,9 @@ def _spool(path: Path, spooled: Path) -> ReceivedPicture:
 
 
 @contextlib.asynccontextmanager
-async def _hands(store: Store, pool: RenderPool, workers: int) -> AsyncIterator[None]:
+async def _hands(parts: Parts) -> AsyncIterator[None]:
     """A worker of our own for as long as we wait: beside others it only helps, without others it is needed."""
-    worker = Worker(gallery_tasks(store, pool), at_once=workers)
+    worker = parts.worker()
     worker.start()
     try:
         yield

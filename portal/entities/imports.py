@@ -18,7 +18,7 @@ from portal.entities.forms import INVOICE_FIELDS, entity_as_json, parse_entity
 from portal.entities.import_files import ATTRIBUTE_CELLS, ImportKind, Row, check_encoding, read_rows
 from portal.entities.kinds import EntityRef, parse_ref
 from portal.entities.queries import forget_counts
-from portal.entities.service import Outcome, find_entity, store_entity
+from portal.entities.service import Outcome, find_entity, store_over
 from portal.errors import FormError, PortalError
 
 MOST_REPORTED: Final = 1000
@@ -128,7 +128,7 @@ async def _apply(ref: EntityRef, fields: dict[str, Any], actor: Actor) -> Outcom
         data["attributes"] = _merged(data.get("attributes"), named)
     if ref.type != "invoices":  # a file for all types has these columns, empty for the others
         data = {name: value for name, value in data.items() if name not in INVOICE_FIELDS or value not in (None, [])}
-    return await store_entity(ref, parse_entity(ref, data), actor)
+    return await store_over(found, ref, parse_entity(ref, data), actor)
 
 
 def _merged(attributes: Any, named: Mapping[str, str]) -> Any:

@@ -85,6 +85,12 @@ async def list_entities(
     return Page(items, total, _cursor_of(items[-1], order) if len(rows) > limit else None)
 
 
+async def count_entities(*, type: str | None = None, q: str = "", missing: str = "") -> int:
+    """Exact up to 1000, then 1001. Raises FormError."""
+    _check_choices(type, missing, "name")
+    return await _count(*_conditions(type, q, missing))
+
+
 async def find_entities(q: str, limit: int) -> list[Mapping[str, Any]]:
     """Rows that a search means: its very id, reference or number first, then the best of the newest 1000 that match."""
     words = prefix_query(q)

@@ -13,8 +13,9 @@ from portal.audit.service import record
 from portal.entities.forms import EntityInput, LineInput, entity_as_json
 from portal.entities.kinds import EntityRef
 from portal.entities.queries import forget_counts
-from portal.errors import Stale
+from portal.errors import Conflict, Stale
 
+Found = tuple[Mapping[str, Any], EntityInput]
 Outcome = Literal["created", "changed", "unchanged"]
 
 _COLUMNS = "name, reference, parent_type, parent_id, attributes, number, date, currency, total"
@@ -44,6 +45,14 @@ async def put_entity(
     return outcome == "created"
 
 
+async def create_entity(ref: EntityRef, entity: EntityInput, actor: Actor) -> None:
+    """Raises Conflict when there is one already, which then stays as it is."""
+    async with database.transaction():
+        if await store_entity(ref, entity, actor) != "created":
+            raise Conflict(f"There is {ref} already.")
+    forget_counts()
+
+
 async def store_entity(
     ref: EntityRef, entity: EntityInput, actor: Actor, *, unless_changed_since: datetime.datetime | None = None
 ) -> Outcome:
@@ -51,6 +60,11 @@ async def store_entity(
     found = await find_entity(ref)
     if unless_changed_since is not None and (found is None or found[0]["updated_at"] != unless_changed_since):
         raise Stale(f"{ref} was changed by somebody else. Read it again, then save.")
+    return await store_over(found, ref, entity, actor)
+
+
+async def store_over(found: Found | None, ref: EntityRef, entity: EntityInput, actor: Actor) -> Outcome:
+    """In the open transaction, in which `find_entity` has just given `found`."""
     if found is None:
         pk = await database.fetch_value(_INSERT, ref.type, ref.id, *_values(entity))
         if pk is None:  # somebody else made it since we looked: now it is there to be changed
@@ -77,7 +91,7 @@ async def store_entity(
     return "changed"
 
 
-async def find_entity(ref: EntityRef) -> tuple[Mapping[str, Any], EntityInput] | None:
+async def find_entity(ref: EntityRef) -> Found | None:
     """The row (pk, updated_at, …), locked for the rest of the transaction, and what it says; None when there is none."""
     row = await database.fetch_row(_SELECT, ref.type, ref.id)
     if row is None:

@@ -14,7 +14,10 @@ from portal.demo import SHOP, demo_pictures, fill_demo
 from portal.entities.imports import import_rows
 from portal.errors import Conflict
 from portal.settings import Settings
+from portal.storage.links import Links
 from tests.factories import Studio, make_entity
+
+LINKS = Links((b"k" * 32,), frozenset())
 
 
 def shop() -> list[dict[str, Any]]:
@@ -48,7 +51,7 @@ def test_every_demo_picture_is_named_once_and_has_its_alt_text() -> None:
 async def test_demo_refuses_a_portal_that_holds_something(studio: Studio, config: Settings) -> None:
     await make_entity()
     with pytest.raises(Conflict, match="empty portal"):
-        await fill_demo(config, studio.store, studio.pool)
+        await fill_demo(config, studio.store, studio.pool, LINKS)
     assert await database.fetch_value("SELECT count(*) FROM entity") == 1
 
 
@@ -59,7 +62,7 @@ async def test_demo_shop_passes_the_import() -> None:
 
 
 async def test_demo_is_ready_when_it_returns_though_no_worker_runs(studio: Studio, config: Settings) -> None:
-    report = await fill_demo(config, studio.store, studio.pool)
+    report = await fill_demo(config, studio.store, studio.pool, LINKS)
     assert (report.entities, report.images, report.failed) == (len(shop()), len(demo_pictures()), [])
     assert await database.fetch_value("SELECT count(*) FROM image WHERE status = 'ready'") == report.images
     galleries = len({picture.ref for picture in demo_pictures()})
