@@ -214,9 +214,10 @@ class _Lane:
         except _NotTaken:
             self._bury(child)
             raise
-        except (ConnectionError, asyncio.IncompleteReadError, ValueError) as error:
+        except (ConnectionError, asyncio.IncompleteReadError, ValueError):
             self._bury(child)
-            raise await _died(child.process) from error
+            code = await child.process.wait()
+            raise _death_of(code) from RuntimeError(f"decoding child ended with {code}")
         except BaseException:  # cancelled: the child is in the middle of a picture that nobody wants any more
             self._bury(child)
             raise
@@ -257,12 +258,10 @@ async def _spawn(nice: int) -> _Child:
     return _Child(process)
 
 
-async def _died(process: asyncio.subprocess.Process) -> FileRefused:
-    code = await process.wait()
-    cause = RuntimeError(f"decoding child ended with {code}")
-    refusal = _too_slow() if code == -signal.SIGXCPU else NotAnImage("The picture breaks the decoder and was refused.")
-    refusal.__cause__ = cause
-    return refusal
+def _death_of(code: int) -> FileRefused:
+    if code == -signal.SIGXCPU:
+        return _too_slow()
+    return NotAnImage("The picture breaks the decoder and was refused.")
 
 
 def _too_slow() -> FileRefused:
