@@ -17,6 +17,10 @@ class Format:
     extension: str  # what our stored names end in
     extensions: frozenset[str]  # what a person's file may be called
 
+    def __str__(self) -> str:
+        """As people write it."""
+        return "WebP" if self.name == "WEBP" else self.name
+
 
 JPEG = Format("JPEG", "image/jpeg", "jpg", frozenset({"jpg", "jpeg", "jpe", "jfif", "mpo"}))
 PNG = Format("PNG", "image/png", "png", frozenset({"png", "apng"}))

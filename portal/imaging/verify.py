@@ -99,10 +99,10 @@ def inspect(data: bytes, filename: str, limits: Limits) -> tuple[Format, Anatomy
 
 def _check_extension(extension: str, format: Format, limits: Limits) -> None:
     if not format.extensions & limits.extensions:
-        raise UnsupportedFormat(f"This is a {format.name} picture, which this portal does not take.")
+        raise UnsupportedFormat(f"This is a {format} picture, which this portal does not take.")
     if extension and format_of_extension(extension) is not format:
         raise ExtensionMismatch(
-            f"The name ends in “.{extension}”, but this is a {format.name} picture. "
+            f"The name ends in “.{extension}”, but this is a {format} picture. "
             f"Rename it to end in “.{format.extension}” and add it again."
         )
 
