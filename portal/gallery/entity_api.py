@@ -14,7 +14,7 @@ from litestar import Request, Response, Router, delete, get, post, put
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
-from litestar.params import Parameter
+from litestar.params import FromPath, PathParameter, QueryParameter
 
 from portal.accounts.guards import permit
 from portal.audit.actors import Actor
@@ -103,7 +103,7 @@ class _PutOperation(Operation):
 
 
 OneEntity = EntityObject | InvoiceObject
-TypeName = Annotated[str, Parameter(description=f"One of {', '.join(KINDS)}.")]
+TypeName = Annotated[str, PathParameter(description=f"One of {', '.join(KINDS)}.")]
 
 
 @get(
@@ -116,12 +116,12 @@ TypeName = Annotated[str, Parameter(description=f"One of {', '.join(KINDS)}.")]
 )
 async def list_all(
     links: Links,
-    type: Annotated[str | None, Parameter(description=f"One of {', '.join(KINDS)}.")] = None,
-    q: Annotated[str, Parameter(description="Beginnings of words of name, id, reference or number.")] = "",
-    missing: Annotated[str, Parameter(description="Only those without: image, primary or alt.")] = "",
-    sort: Annotated[str, Parameter(description="name or updated")] = "name",
-    cursor: Annotated[str | None, Parameter(description="`next` of the page before")] = None,
-    limit: Annotated[str | None, Parameter(description="1 to 200; 50 unless told")] = None,
+    type: Annotated[str | None, QueryParameter(description=f"One of {', '.join(KINDS)}.")] = None,
+    q: Annotated[str, QueryParameter(description="Beginnings of words of name, id, reference or number.")] = "",
+    missing: Annotated[str, QueryParameter(description="Only those without: image, primary or alt.")] = "",
+    sort: Annotated[str, QueryParameter(description="name or updated")] = "name",
+    cursor: Annotated[str | None, QueryParameter(description="`next` of the page before")] = None,
+    limit: Annotated[str | None, QueryParameter(description="1 to 200; 50 unless told")] = None,
 ) -> Response[bytes]:
     page = await list_entities(
         type=type or None, q=q, missing=missing, sort=sort or "name", cursor=cursor, limit=read_limit(limit)
@@ -137,7 +137,7 @@ async def list_all(
     summary="Read one entity",
     responses={200: ResponseSpec(OneEntity, description="With the primary picture; an invoice's lines with theirs")},
 )
-async def get_one(type: TypeName, id: str, links: Links) -> Response[bytes]:
+async def get_one(type: TypeName, id: FromPath[str], links: Links) -> Response[bytes]:
     return await _answer(200, parse_ref(type, id), links)
 
 
@@ -153,7 +153,7 @@ async def get_one(type: TypeName, id: str, links: Links) -> Response[bytes]:
     },
 )
 async def put_one(
-    request: Request[Any, Any, Any], type: TypeName, id: str, links: Links, actor: Actor
+    request: Request[Any, Any, Any], type: TypeName, id: FromPath[str], links: Links, actor: Actor
 ) -> Response[bytes]:
     ref = _ref_to_write(type, id)
     data = await read_json(request)
@@ -169,7 +169,7 @@ async def put_one(
     operation_id="DeleteEntity",
     summary="Delete an entity with its images and their files, for good",
 )
-async def delete_one(type: TypeName, id: str, actor: Actor, settings: Settings) -> None:
+async def delete_one(type: TypeName, id: FromPath[str], actor: Actor, settings: Settings) -> None:
     await delete_entity(parse_ref(type, id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
     forget_counts()
 
@@ -188,7 +188,7 @@ async def import_file(
     request: Request[Any, Any, Any],
     actor: Actor,
     settings: Settings,
-    strict: Annotated[str, Parameter(description="1: nothing is applied when any row is bad")] = "",
+    strict: Annotated[str, QueryParameter(description="1: nothing is applied when any row is bad")] = "",
 ) -> Response[bytes]:
     async with _received(request, settings) as (file, kind):
         report = await import_rows(file, kind, actor, strict=strict.lower() in _YES)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from litestar import Request, Router, get, post
+from litestar.params import FromPath, FromQuery
 from litestar.response import Response, Template
 
 from portal.accounts.guards import permit
@@ -77,11 +78,11 @@ async def show_list(
     request: AnyRequest,
     links: Links,
     actor: Actor,
-    type: str,
-    q: str = "",
-    missing: str = "",
-    sort: str = "name",
-    cursor: str | None = None,
+    type: FromPath[str],
+    q: FromQuery[str] = "",
+    missing: FromQuery[str] = "",
+    sort: FromQuery[str] = "name",
+    cursor: FromQuery[str | None] = None,
 ) -> Template:
     context = await _context(request, links, actor, type, q, missing, sort, cursor)
     return await page(request, "entities/list.html", **context, form=FormView({}, {}))
@@ -93,18 +94,18 @@ async def show_results(
     request: AnyRequest,
     links: Links,
     actor: Actor,
-    type: str,
-    q: str = "",
-    missing: str = "",
-    sort: str = "name",
-    cursor: str | None = None,
+    type: FromPath[str],
+    q: FromQuery[str] = "",
+    missing: FromQuery[str] = "",
+    sort: FromQuery[str] = "name",
+    cursor: FromQuery[str | None] = None,
 ) -> Template:
     context = await _context(request, links, actor, type, q, missing, sort, cursor)
     return await page(request, "entities/_results.html", **context)
 
 
 @post("/entities/{type:str}", name="entities:create", **permit("editor"), include_in_schema=False)
-async def add(request: AnyRequest, links: Links, actor: Actor, type: str) -> Response[Any]:
+async def add(request: AnyRequest, links: Links, actor: Actor, type: FromPath[str]) -> Response[Any]:
     kind = type_view(type)
     fields = await read_form(request)
     values = {name: fields.get(name, "").strip() for name in ("id", "name", "reference")}
@@ -119,7 +120,9 @@ async def add(request: AnyRequest, links: Links, actor: Actor, type: str) -> Res
 
 
 @post("/entities/{type:str}/{id:str}/delete", name="gallery:delete_entity", **permit("editor"), include_in_schema=False)
-async def remove(request: AnyRequest, actor: Actor, settings: Settings, type: str, id: str) -> Response[Any]:
+async def remove(
+    request: AnyRequest, actor: Actor, settings: Settings, type: FromPath[str], id: FromPath[str]
+) -> Response[Any]:
     ref = parse_ref(type, id)
     if (await read_form(request)).get("confirm", "").strip() != ref.id:
         raise FormError({"confirm": f"To delete it with all its pictures, write its id: {ref.id}"})

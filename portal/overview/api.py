@@ -7,7 +7,7 @@ from typing import Annotated
 
 from litestar import Response, Router, get
 from litestar.openapi import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from portal.accounts.guards import permit
 from portal.gallery.entity_objects import EntityObject, InvoiceObject, entity_object
@@ -35,7 +35,7 @@ class SearchResult:
     responses={200: ResponseSpec(SearchResult, description="What was found")},
 )
 async def search(
-    links: Links, q: Annotated[str, Parameter(description="Beginnings of words; all of them must match.")] = ""
+    links: Links, q: Annotated[str, QueryParameter(description="Beginnings of words; all of them must match.")] = ""
 ) -> Response[bytes]:
     found = await search_everything(q, links)
     return json_response(200, SearchResult([entity_object(view) for view in found.entities], found.images))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Router, get
+from litestar.params import FromQuery
 from litestar.response import Template
 
 from portal.accounts.guards import permit
@@ -23,7 +24,7 @@ async def show(request: Request[Any, Any, Any], links: Links) -> Template:
 
 
 @get("/search", name="overview:search", **permit("viewer"), include_in_schema=False)
-async def search(request: Request[Any, Any, Any], links: Links, q: str = "") -> Template:
+async def search(request: Request[Any, Any, Any], links: Links, q: FromQuery[str] = "") -> Template:
     found = await search_everything(q, links)
     return await page(request, "overview/search.html", q=plain_query(q), entities=found.entities, images=found.images)
 
