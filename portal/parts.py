@@ -25,6 +25,12 @@ class Parts:
     pool: RenderPool
     links: Links
 
+    @classmethod
+    def of(cls, settings: Settings) -> Parts:
+        """The parts, not opened yet."""
+        links = Links(settings.secret_keys, settings.private_types)
+        return cls(settings, Store(settings.storage_dir), RenderPool(settings.workers), links)
+
     def tasks(self) -> dict[str, Task]:
         """Every kind of job that this version knows."""
         return {**gallery_tasks(self.store, self.pool), **maintenance_tasks(self.settings, self.store)}
@@ -32,21 +38,18 @@ class Parts:
     def worker(self) -> Worker:
         return Worker(self.tasks(), at_once=2 * self.settings.workers)
 
+    @contextlib.asynccontextmanager
+    async def opened(self, *, with_children: bool = True) -> AsyncIterator[Parts]:
+        """Database (migrated), store and render pool. Raises Unavailable in one sentence when one cannot be had.
 
-@contextlib.asynccontextmanager
-async def open_parts(settings: Settings, *, with_children: bool = True) -> AsyncIterator[Parts]:
-    """Database (migrated), store and render pool. Raises Unavailable in one sentence when one of them cannot be had.
-
-    `with_children` False starts no decoding children until a picture needs one.
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(database.open_database(settings))
-        await queue.migrate()
-        store = Store(settings.storage_dir)
-        known = await database.fetch_value("SELECT EXISTS (SELECT 1 FROM image)")
-        await store.open_root(known=known)
-        pool = RenderPool(settings.workers)
-        stack.push_async_callback(pool.close)
-        if with_children:
-            await pool.start()
-        yield Parts(settings, store, pool, Links(settings.secret_keys, settings.private_types))
+        `with_children` False starts no decoding children until a picture needs one.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(database.open_database(self.settings))
+            await queue.migrate()
+            known = await database.fetch_value("SELECT EXISTS (SELECT 1 FROM image)")
+            await self.store.open_root(known=known)
+            stack.push_async_callback(self.pool.close)
+            if with_children:
+                await self.pool.start()
+            yield self

@@ -212,6 +212,17 @@ async def count_invoices_listing(item: str) -> int:
     return await database.fetch_value("SELECT count(DISTINCT invoice) FROM invoice_line WHERE item = $1", item)
 
 
+async def invoices_listing(item: str, limit: int) -> list[tuple[str, str]]:
+    """Id and name of invoices that this inventory item stands on, newest first."""
+    rows = await database.fetch(
+        """SELECT e.id, e.name FROM entity e WHERE e.pk IN (SELECT invoice FROM invoice_line WHERE item = $1)
+           ORDER BY e.date DESC NULLS LAST, e.pk DESC LIMIT $2""",
+        item,
+        limit,
+    )
+    return [(row["id"], row["name"]) for row in rows]
+
+
 async def coverage() -> list[Coverage]:
     """All five types in the order of the menu."""
     rows = await database.fetch(

@@ -13,10 +13,11 @@ from portal.audit.actors import Actor
 from portal.entities.kinds import KINDS, EntityRef, parse_ref
 from portal.errors import FormError, NoSuchEntity, PortalError
 from portal.gallery import disposal, queries, service
+from portal.gallery.entity_objects import entity_object
 from portal.gallery.forms import read_metadata, read_picture_fields
 from portal.gallery.queries import parse_image_id
 from portal.gallery.uploads import MAX_FILES, add_file, add_files, body_hash, received
-from portal.gallery.views import VISITOR_FIELDS, EntityView, ImageView
+from portal.gallery.views import VISITOR_FIELDS, ImageView
 from portal.idempotency import Claim
 from portal.imaging.pool import RenderPool
 from portal.paging import read_limit
@@ -24,7 +25,7 @@ from portal.settings import Settings
 from portal.storage.links import Links
 from portal.storage.store import Store
 from portal.web.answers import json_response, read_json
-from portal.web.exceptions import problem_of
+from portal.web.exceptions import problem
 from portal.web.once import once
 from portal.web.openapi import multipart_operation
 from portal.web.preferences import wait_seconds, wait_until
@@ -107,7 +108,7 @@ async def _answer_of(outcomes: list[Any], links: Links) -> tuple[int, Any]:
     for outcome in outcomes:
         if outcome.image_id is None:
             error: PortalError = outcome.error
-            results.append({"filename": outcome.filename, "status": error.status, "error": problem_of(error)})
+            results.append({"filename": outcome.filename, "status": error.status, "error": problem(error, None)})
         else:
             image = await queries.get_image(outcome.image_id, links)
             results.append({"filename": outcome.filename, "status": 201, "image": image})
@@ -152,13 +153,6 @@ async def gallery(
 
 def for_visitor(image: ImageView) -> dict[str, Any]:
     return {name: getattr(image, name) for name in VISITOR_FIELDS}
-
-
-def entity_object(entity: EntityView) -> dict[str, Any]:
-    """The API's entity: an invoice's fields only for invoices."""
-    shared = "type id name reference parent attributes image_count primary created_at updated_at".split()
-    invoice = "number date currency total lines".split() if entity.type == "invoices" else []
-    return {name: getattr(entity, name) for name in (*shared, *invoice)}
 
 
 @get("/", summary="Images of all galleries, newest first", **permit("viewer"))

@@ -1,0 +1,175 @@
+"""create_app(settings): the one place where the parts are joined."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from litestar import Litestar, Request
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.template import TemplateConfig
+
+from portal import database
+from portal.accounts import pages as account_pages
+from portal.accounts.sessions import SessionMiddleware, authenticate
+from portal.accounts.setup import make_admin_from_settings
+from portal.embed import api as embed_api
+from portal.embed import cards as embed_cards
+from portal.embed import pages as embed_pages
+from portal.embed.keys import Grants
+from portal.entities.queries import counts_by_type
+from portal.gallery import api as gallery_api
+from portal.gallery import entity_api, entity_pages, image_pages
+from portal.gallery import pages as gallery_pages
+from portal.gallery.uploads import Intake
+from portal.idempotency import Presence
+from portal.maintenance import api as maintenance_api
+from portal.media import api as media_api
+from portal.media.catalogue import Catalogue
+from portal.media.pages import image_server
+from portal.overview import api as overview_api
+from portal.overview import pages as overview_pages
+from portal.parts import Parts
+from portal.settings import Settings
+from portal.web import health, static_files
+from portal.web.admission import AdmissionMiddleware
+from portal.web.assets import static_url
+from portal.web.exceptions import respond
+from portal.web.once import OnceMiddleware
+from portal.web.security import SecurityMiddleware
+from portal.web.templating import environment
+
+
+def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
+    """The portal as an ASGI application; its lifespan opens and closes everything that it needs."""
+    parts = Parts.of(settings)
+    catalogue, grants = Catalogue(), Grants()
+    state = State(
+        {
+            "settings": settings,
+            "parts": parts,
+            "presence": Presence(),
+            "grants": grants,
+            "intake": Intake(),
+            "shell_counts": shell_counts,
+        }
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with parts.opened(), app.state.presence.held():
+            await make_admin_from_settings(settings)
+            listeners = [asyncio.create_task(each.run()) for each in (catalogue, grants)]
+            worker = parts.worker() if with_worker else None
+            if worker is not None:
+                worker.start()
+            app.state.is_ready = True
+            try:
+                yield
+            finally:
+                app.state.is_ready = False
+                if worker is not None:
+                    await worker.stop()
+                for task in listeners:
+                    task.cancel()
+                await asyncio.gather(*listeners, return_exceptions=True)
+
+    images = image_server(
+        catalogue=catalogue, store=parts.store, pool=parts.pool, links=parts.links, authenticate=authenticate
+    )
+    app = Litestar(
+        route_handlers=[images, *_routers()],
+        dependencies=_dependencies(parts),
+        exception_handlers={Exception: respond},
+        middleware=[AdmissionMiddleware, OnceMiddleware()],
+        lifespan=[lifespan],
+        openapi_config=_openapi(settings),
+        template_config=TemplateConfig(instance=_templates(lambda: app)),
+        state=state,
+        request_max_body_size=None,  # AdmissionMiddleware bounds every body, by its route
+        logging_config=None,  # portal.logs does it
+    )
+    app.asgi_handler = SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings)
+    return app
+
+
+def _routers() -> list[Any]:
+    return [
+        health.router,
+        static_files.router,
+        account_pages.router,
+        overview_pages.router,
+        overview_api.router,
+        gallery_pages.router,
+        image_pages.router,
+        gallery_api.router,
+        entity_pages.router,
+        entity_api.router,
+        media_api.router,
+        embed_pages.router,
+        embed_cards.router,
+        embed_api.router,
+        maintenance_api.router,
+    ]
+
+
+def _dependencies(parts: Parts) -> dict[str, Provide]:
+    def provide(value: Any) -> Provide:
+        return Provide(lambda: value, sync_to_thread=False)
+
+    def actor(request: Request[Any, Any, Any]) -> Any:
+        return request.scope.get("user")
+
+    return {
+        "settings": provide(parts.settings),
+        "store": provide(parts.store),
+        "pool": provide(parts.pool),
+        "links": provide(parts.links),
+        "actor": Provide(actor, sync_to_thread=False),
+    }
+
+
+async def shell_counts() -> Mapping[str, int]:
+    """The sidebar's numbers."""
+    row = await database.fetch_row(
+        """SELECT (SELECT count(*) FROM image WHERE trashed_at IS NOT NULL) AS trash,
+                  (SELECT count(*) FROM image WHERE status = 'failed' AND trashed_at IS NULL) AS failed"""
+    )
+    return {**await counts_by_type(), **dict(row or {})}
+
+
+def _templates(app: Callable[[], Litestar]) -> JinjaTemplateEngine:
+    def url_for(name: str, **parameters: Any) -> str:
+        return app().route_reverse(name, **parameters)
+
+    made = environment(url_for)
+    engine = JinjaTemplateEngine.from_environment(made)
+    made.globals["url_for"] = url_for  # the engine put its own there, which wants a request
+    made.globals.pop("csrf_token", None)
+    return engine
+
+
+def _openapi(settings: Settings) -> OpenAPIConfig:
+    swagger = SwaggerRenderPlugin(
+        js_url=static_url("vendor/swagger-ui-bundle.js"),
+        css_url=static_url("vendor/swagger-ui.css"),
+        standalone_preset_js_url=static_url("vendor/swagger-ui-standalone-preset.js"),
+        favicon=f'<link rel="icon" href="{static_url("img/mark.svg")}">',
+    )
+    bearer = SecurityScheme(type="http", scheme="bearer", description="A token of `portal token create`.")
+    return OpenAPIConfig(
+        title="Image Portal",
+        version="1",
+        description="Pictures for inventory and invoice systems. Errors are problem+json (RFC 9457).",
+        path="/docs",
+        render_plugins=[swagger],
+        components=Components(security_schemes={"token": bearer}),
+        security=[{"token": []}],
+    )

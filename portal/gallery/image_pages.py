@@ -1,0 +1,164 @@
+"""One image's page: everything about it, and the form that changes what is said."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from litestar import Response, Router, get, post
+from litestar.response import Template
+
+from portal.accounts.guards import permit
+from portal.audit.actors import Actor
+from portal.audit.queries import AuditEntry, history_of
+from portal.entities.queries import invoices_listing
+from portal.errors import FormError, Stale
+from portal.gallery import queries, service
+from portal.gallery.entity_pages import FormView, type_view
+from portal.gallery.forms import clean_tags, read_picture_fields
+from portal.gallery.queries import parse_image_id
+from portal.gallery.views import ImageView
+from portal.storage.links import Links
+from portal.web.forms import read_form
+from portal.web.rendering import AnyRequest, after, is_htmx, page
+
+_SAID: Final = {
+    "image.add": "added it",
+    "image.describe": "changed",
+    "image.primary": "made it primary",
+    "image.trash": "moved it to the trash",
+    "image.restore": "restored it",
+    "image.retry": "tried again",
+}
+_FIELDS: Final = {
+    "alt_text": "alt text",
+    "caption": "caption",
+    "tags": "tags",
+    "decorative": "decorative",
+    "focal_x": "focal point",
+    "focal_y": "focal point",
+    "attributes": "attributes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line of the history in people's words."""
+
+    at: datetime
+    actor: str
+    action: str
+    detail: str
+
+
+@get("/images/{id:str}", name="gallery:image", include_in_schema=False, **permit("viewer"))
+async def show(request: AnyRequest, links: Links, id: str) -> Template:
+    return await _show(request, await queries.get_image(parse_image_id(id), links), links, FormView({}, {}))
+
+
+async def _show(request: AnyRequest, image: ImageView, links: Links, form: FormView, status: int = 200) -> Template:
+    actor: Actor = request.scope["user"]
+    previous, following = (None, None) if image.trashed_at else await queries.neighbours_of(image)
+    return await page(
+        request,
+        "gallery/image.html",
+        status_code=status,
+        image=image,
+        kind=type_view(image.entity.type),
+        entity=await queries.get_entity(image.entity, links),
+        previous=previous,
+        following=following,
+        history=[_step(entry) for entry in await history_of("image", image.id)],
+        form=form,
+        can_edit=actor.may("editor"),
+        used_on=await _uses(request, image),
+    )
+
+
+async def _uses(request: AnyRequest, image: ImageView) -> list[dict[str, str]]:
+    """The invoices that show this picture because it is the primary one of their item."""
+    if image.entity.type != "inventory_items" or not image.is_primary:
+        return []
+    return [
+        {"label": name, "url": request.app.route_reverse("gallery:show", type="invoices", id=id)}
+        for id, name in await invoices_listing(image.entity.id, 20)
+    ]
+
+
+def _step(entry: AuditEntry) -> Step:
+    detail = ""
+    if entry.action == "image.describe" and entry.after:
+        detail = ", ".join(dict.fromkeys(_FIELDS.get(name, name) for name in entry.after))
+    kind, _, name = entry.actor.partition(":")
+    who = {"user": name, "token": f"the script {name}"}.get(kind, "The portal")
+    return Step(entry.at, who, _SAID.get(entry.action, entry.action), detail)
+
+
+@post("/images/{id:str}", name="gallery:edit", include_in_schema=False, status_code=200, **permit("editor"))
+async def edit(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any] | Template:
+    """A refused or overtaken change comes back with what was typed; nothing is lost."""
+    image_id = parse_image_id(id)
+    sent = await read_form(request)
+    try:
+        changes = read_details(sent)
+        revision = sent.get("revision", "")
+        seen = int(revision) if revision.isascii() and revision.isdigit() and len(revision) < 10 else None
+        await service.change_image(image_id, changes, actor=actor, revision=seen)
+    except (FormError, Stale) as error:
+        errors = error.errors if isinstance(error, FormError) else {"revision": error.message}
+        form = FormView(sent, errors)
+        image = await queries.get_image(image_id, links)
+        if not is_htmx(request):
+            return await _show(request, image, links, form, status=error.status)
+        context: dict[str, Any] = {"image": image, "form": form, "can_edit": True}
+        return await page(request, "gallery/_metadata_form.html", status_code=error.status, **context)
+    return await after(
+        request,
+        "gallery/_metadata_form.html",
+        to=request.app.route_reverse("gallery:image", id=str(image_id)),
+        toast="Saved",
+        image=await queries.get_image(image_id, links),
+        form=FormView({}, {}),
+        can_edit=True,
+    )
+
+
+def read_details(sent: dict[str, str]) -> dict[str, Any]:
+    """The form's fields as columns. Raises FormError with every wrong field."""
+    errors: dict[str, str] = {}
+    changes: dict[str, Any] = {"decorative": sent.get("decorative") == "true"}
+    try:
+        words = read_picture_fields({name: sent.get(name, "") for name in ("alt_text", "caption")})
+        changes |= {"alt_text": words.alt_text, "caption": words.caption}
+    except FormError as error:
+        errors |= error.errors
+    try:
+        changes["tags"] = list(clean_tags(sent.get("tags", "")))
+    except ValueError as error:
+        errors["tags"] = str(error)
+    try:
+        changes |= _focal_point(sent.get("focal_x", "").strip(), sent.get("focal_y", "").strip())
+    except ValueError as error:
+        errors["focal_x"] = str(error)
+    if errors:
+        raise FormError(errors)
+    return changes
+
+
+def _focal_point(x: str, y: str) -> dict[str, Any]:
+    if not x and not y:
+        return {"focal_x": None, "focal_y": None}
+    if not x or not y:
+        raise ValueError("Give both numbers, or none for the middle.")
+    try:
+        point = float(x.replace(",", ".")), float(y.replace(",", "."))
+    except ValueError as error:
+        raise ValueError("Use numbers from 0 to 1.") from error
+    if not all(math.isfinite(each) and 0 <= each <= 1 for each in point):
+        raise ValueError("Use numbers from 0 to 1.")
+    return {"focal_x": point[0], "focal_y": point[1]}
+
+
+router = Router("/", route_handlers=[show, edit])

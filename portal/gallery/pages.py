@@ -1,0 +1,318 @@
+"""The gallery's pages and what one does on them. Every action is a form's POST; htmx only makes it quick."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from litestar import Response, Router, get, post
+from litestar.response import Template
+
+from portal.accounts.guards import permit
+from portal.audit.actors import Actor
+from portal.entities.kinds import EntityRef, parse_ref
+from portal.entities.queries import count_invoices_listing
+from portal.errors import FormError
+from portal.gallery import disposal, queries, service
+from portal.gallery.entity_pages import type_view
+from portal.gallery.forms import read_picture_fields
+from portal.gallery.queries import parse_image_id
+from portal.gallery.uploads import MAX_FILES, Outcome, add_files, body_hash, received
+from portal.imaging.pool import RenderPool
+from portal.settings import Settings
+from portal.storage.links import Links
+from portal.storage.store import Store
+from portal.web.exceptions import wants_json
+from portal.web.forms import read_form_lists
+from portal.web.once import once
+from portal.web.rendering import AnyRequest, Toast, after, is_htmx, page, redirect, render, shell_context
+
+PAGE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """What the upload zone checks before it sends."""
+
+    max_bytes: int
+    max_mb: int
+    max_pixels: int
+    accept: str
+    extensions: list[str]
+
+
+def upload_limits(settings: Settings, entity_type: str) -> UploadLimits:
+    most = settings.max_upload_of(entity_type)
+    kinds = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"}
+    accept = ",".join(media for extension, media in kinds.items() if extension in settings.allowed_extensions)
+    return UploadLimits(most, most // 2**20, settings.max_pixels, accept, sorted(settings.allowed_extensions))
+
+
+@get("/entities/{type:str}/{id:str}", name="gallery:show", include_in_schema=False, **permit("viewer"))
+async def show(
+    request: AnyRequest, settings: Settings, links: Links, type: str, id: str, cursor: str | None = None
+) -> Template:
+    return await _show(request, parse_ref(type, id), settings, links, cursor=cursor)
+
+
+async def _show(
+    request: AnyRequest,
+    ref: EntityRef,
+    settings: Settings,
+    links: Links,
+    *,
+    cursor: str | None = None,
+    refused: list[dict[str, str]] | None = None,
+) -> Template:
+    context = await _gallery_context(request, ref, links, cursor)
+    used_on = await count_invoices_listing(ref.id) if ref.type == "inventory_items" else 0
+    return await page(
+        request,
+        "gallery/show.html",
+        status_code=422 if refused else 200,
+        **context,
+        used_on=used_on,
+        limits=upload_limits(settings, ref.type),
+        refused=refused or [],
+    )
+
+
+async def _gallery_context(
+    request: AnyRequest, ref: EntityRef, links: Links, cursor: str | None = None
+) -> dict[str, Any]:
+    gallery = await queries.gallery_of(ref, links=links, cursor=cursor, limit=PAGE)
+    return {
+        "kind": type_view(ref.type),
+        "entity": await queries.get_entity(ref, links),
+        "images": gallery.items,
+        "total": gallery.total,
+        "next": gallery.next,
+        "missing_alt": sum(not image.alt_text and not image.decorative for image in gallery.items),
+        "can_edit": _can_edit(request),
+    }
+
+
+def _can_edit(request: AnyRequest) -> bool:
+    actor: Actor | None = request.scope.get("user")
+    return actor is not None and actor.may("editor")
+
+
+def _url(request: AnyRequest, ref: EntityRef) -> str:
+    return request.app.route_reverse("gallery:show", type=ref.type, id=ref.id)
+
+
+@get("/entities/{type:str}/{id:str}/grid", name="gallery:grid", include_in_schema=False, **permit("viewer"))
+async def grid(request: AnyRequest, links: Links, type: str, id: str) -> Template:
+    return await page(request, "gallery/_grid.html", **await _gallery_context(request, parse_ref(type, id), links))
+
+
+async def _after_change(request: AnyRequest, ref: EntityRef, links: Links, toast: Toast | None = None) -> Response[Any]:
+    """The gallery's grid for htmx, the gallery for a form."""
+    context = await _gallery_context(request, ref, links) if is_htmx(request) else {}
+    return await after(request, "gallery/_grid.html", to=_url(request, ref), toast=toast, counts=True, **context)
+
+
+@post(
+    "/entities/{type:str}/{id:str}/images",
+    name="gallery:upload",
+    include_in_schema=False,
+    **permit("editor", upload=True),
+)
+async def upload(
+    request: AnyRequest,
+    settings: Settings,
+    store: Store,
+    pool: RenderPool,
+    links: Links,
+    actor: Actor,
+    type: str,
+    id: str,
+) -> Response[Any] | Template:
+    """From the upload zone (one file, htmx): a card or a problem; from the plain form: back to the gallery."""
+    ref = parse_ref(type, id)
+    async with received(request, settings, store, max_files=MAX_FILES) as sent:
+        fields = read_picture_fields(sent.fields)
+        files = [file for file in sent.files if file.field == "file"]
+        if not files:
+            raise FormError({"file": "Choose at least one picture."})
+        outcomes: list[Outcome] = []
+
+        async def run(claim: Any) -> tuple[int, Any]:
+            outcomes.extend(
+                await add_files(ref, files, fields, settings=settings, store=store, pool=pool, actor=actor, claim=claim)
+            )
+            if wants_json(request) and outcomes[0].error is not None:
+                raise outcomes[0].error
+            return 201, [str(each.image_id) for each in outcomes if each.image_id]
+
+        answer = await once(request, actor=actor, body_hash=body_hash(sent.fields, files), run=run)
+    if is_htmx(request):
+        return await _cards(request, answer.content, links)
+    refused = [
+        {"filename": each.filename, "message": each.error.message} for each in outcomes if each.error is not None
+    ]
+    if refused:
+        return await _show(request, ref, settings, links, refused=refused)
+    return redirect(request, _url(request, ref), toast=Toast(_added(len(files))))
+
+
+def _added(count: int) -> str:
+    return "1 picture added" if count == 1 else f"{count} pictures added"
+
+
+async def _cards(request: AnyRequest, ids: bytes, links: Links) -> Response[str]:
+    context = await shell_context(request)
+    images = [await queries.find_image(parse_image_id(each), links) for each in json.loads(ids)]
+    html = "".join(
+        render(request, "gallery/_card.html", context | {"image": image, "can_edit": True, "edit": False})
+        for image in images
+        if image is not None
+    )
+    return Response(html, status_code=201, media_type="text/html")
+
+
+@get("/images/{id:str}/card", name="gallery:card", include_in_schema=False, **permit("viewer"))
+async def card(request: AnyRequest, links: Links, id: str, edit: int = 0) -> Template:
+    return await _card(request, links, id, edit=bool(edit) and _can_edit(request))
+
+
+async def _card(request: AnyRequest, links: Links, id: str, *, edit: bool = False) -> Template:
+    image = await queries.get_image(parse_image_id(id), links)
+    return await page(request, "gallery/_card.html", image=image, can_edit=_can_edit(request), edit=edit)
+
+
+async def _form(request: AnyRequest) -> dict[str, str]:
+    """The last value of each field."""
+    return {name: values[-1] for name, values in (await read_form_lists(request)).items()}
+
+
+@post("/images/{id:str}/text", name="gallery:describe", include_in_schema=False, status_code=200, **permit("editor"))
+async def describe(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any]:
+    form = await _form(request)
+    changes = _words(form)
+    await service.change_image(parse_image_id(id), changes, actor=actor, revision=_revision(form))
+    image = await queries.get_image(parse_image_id(id), links)
+    return await after(
+        request,
+        "gallery/_card.html",
+        to=_url(request, image.entity),
+        toast="Text saved",
+        image=image,
+        can_edit=True,
+        edit=False,
+    )
+
+
+def _words(form: dict[str, str]) -> dict[str, Any]:
+    """Alt text, caption and decorative as columns. Raises FormError."""
+    fields = read_picture_fields({name: form.get(name, "") for name in ("alt_text", "caption")})
+    return {"alt_text": fields.alt_text, "caption": fields.caption, "decorative": form.get("decorative") == "true"}
+
+
+def _revision(form: dict[str, str]) -> int | None:
+    text = form.get("revision", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+@post(
+    "/images/{id:str}/primary",
+    name="gallery:make_primary",
+    include_in_schema=False,
+    status_code=200,
+    **permit("editor"),
+)
+async def make_primary(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any]:
+    image = await queries.get_image(parse_image_id(id), links)
+    await service.change_image(parse_image_id(id), {"is_primary": True}, actor=actor)
+    return await _after_change(request, image.entity, links, Toast("This picture is now the primary one"))
+
+
+@post("/images/{id:str}/move", name="gallery:move", include_in_schema=False, status_code=200, **permit("editor"))
+async def move(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any]:
+    image = await queries.get_image(parse_image_id(id), links)
+    await service.move_image(parse_image_id(id), (await _form(request)).get("direction", ""), actor=actor)
+    return await _after_change(request, image.entity, links)
+
+
+@post(
+    "/entities/{type:str}/{id:str}/order",
+    name="gallery:reorder",
+    include_in_schema=False,
+    status_code=200,
+    **permit("editor"),
+)
+async def reorder(request: AnyRequest, links: Links, actor: Actor, type: str, id: str) -> Response[Any]:
+    ref = parse_ref(type, id)
+    ids = [parse_image_id(each) for each in (await read_form_lists(request)).get("ids", [])]
+    await service.reorder_gallery(ref, ids, actor=actor)
+    return await _after_change(request, ref, links, Toast("Order saved"))
+
+
+@post(
+    "/images/{id:str}/trash", name="gallery:trash_image", include_in_schema=False, status_code=200, **permit("editor")
+)
+async def trash_image(request: AnyRequest, settings: Settings, links: Links, actor: Actor, id: str) -> Response[Any]:
+    image = await queries.get_image(parse_image_id(id), links)
+    await disposal.trash_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
+    undo = request.app.route_reverse("gallery:restore", id=image.id)
+    return await _after_change(request, image.entity, links, Toast("1 picture moved to the trash", undo))
+
+
+@post("/images/{id:str}/restore", name="gallery:restore", include_in_schema=False, status_code=200, **permit("editor"))
+async def restore(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any]:
+    await disposal.restore_image(parse_image_id(id), actor=actor)
+    image = await queries.get_image(parse_image_id(id), links)
+    return await _after_change(request, image.entity, links, Toast("Restored to its place"))
+
+
+@post("/images/{id:str}/retry", name="gallery:retry", include_in_schema=False, status_code=200, **permit("editor"))
+async def retry(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any]:
+    await service.retry_image(parse_image_id(id), actor=actor)
+    image = await queries.get_image(parse_image_id(id), links)
+    back = _url(request, image.entity)
+    return await after(request, "gallery/_card.html", to=back, image=image, can_edit=True, edit=False)
+
+
+@post("/images/{id:str}/delete", name="gallery:delete", include_in_schema=False, **permit("editor"))
+async def delete(request: AnyRequest, settings: Settings, links: Links, actor: Actor, id: str) -> Response[Any]:
+    image = await queries.get_image(parse_image_id(id), links)
+    disposal.refuse_live(image.trashed_at is not None)
+    await disposal.delete_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
+    return redirect(request, request.app.route_reverse("gallery:trash"), toast=Toast("1 picture deleted for good"))
+
+
+@get("/trash", name="gallery:trash", include_in_schema=False, **permit("viewer"))
+async def trash(request: AnyRequest, settings: Settings, links: Links, cursor: str | None = None) -> Template:
+    found = await queries.trashed_images(links=links, cursor=cursor, limit=50)
+    now = dt.datetime.now(dt.UTC)
+    items = [
+        {"image": image, "entity_name": name, "days_left": _days_left(image.trashed_at, settings.trash_days, now)}
+        for image, name in found.items
+    ]
+    return await page(request, "gallery/trash.html", items=items, total=found.total, next=found.next)
+
+
+def _days_left(trashed_at: dt.datetime | None, days: int, now: dt.datetime) -> int:
+    return max(0, days - (now - trashed_at).days) if trashed_at else days
+
+
+router = Router(
+    "/",
+    route_handlers=[
+        show,
+        grid,
+        upload,
+        card,
+        describe,
+        make_primary,
+        move,
+        reorder,
+        trash_image,
+        restore,
+        retry,
+        delete,
+        trash,
+    ],
+)
