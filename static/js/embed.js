@@ -1,4 +1,4 @@
-// In the frame: tells its height, opens large pictures. Not a module: a sandboxed frame loads none.
+// In the frame: tells its height, opens large pictures. No module: a sandboxed frame may load none.
 (() => {
   const main = document.querySelector("main");
   const tell = () => {
@@ -17,23 +17,24 @@
   const box = document.querySelector("dialog");
   const track = document.querySelector(".carousel .track");
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[href]");
-    if (event.target === box || event.target.matches("dialog button")) box.close();
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const { target } = event;
+    const link = target.closest("a[href]");
+    if (target === box || target.matches("dialog button")) box.close();
+    if (!link || event.ctrlKey || event.metaKey) return;
     if (track && link.hash) {
-      event.preventDefault(); // a jump would scroll the host's page too
-      const slide = document.getElementById(link.hash.slice(1));
-      track.scrollTo({ left: slide.offsetLeft - track.offsetLeft });
+      event.preventDefault(); // a jump would scroll the host too
+      track.scrollTo({ left: document.querySelector(link.hash).offsetLeft - track.offsetLeft });
     } else if (box && link.dataset.width) {
       event.preventDefault();
       const [image, words] = box.querySelectorAll("img, p");
+      const { top, height } = link.getBoundingClientRect();
+      image.onload = () => {
+        const tall = box.offsetHeight;
+        box.style.marginTop = `${Math.max(0, Math.min(top + (height - tall) / 2, innerHeight - tall))}px`;
+      };
       image.src = link.href;
       image.alt = words.textContent = link.querySelector("img:last-child").alt;
-      ({ width: image.width, height: image.height } = link.dataset);
       box.showModal();
-      const { top, height } = link.getBoundingClientRect();
-      const space = innerHeight - box.offsetHeight;
-      box.style.marginTop = `${Math.max(0, Math.min(top + (height - box.offsetHeight) / 2, space))}px`;
     }
   });
   track?.addEventListener("scroll", () => {

@@ -57,7 +57,9 @@ export class UploadQueue {
 
   cancel(entry) {
     clearTimeout(entry.timer);
-    this.#set(entry, { state: "cancelled", message: "Cancelled. Nothing was added." });
+    const wasWhole = entry.total && entry.loaded >= entry.total; // then it may be stored already
+    const message = wasWhole ? "Cancelled late: it may show in the gallery all the same." : "Cancelled. Nothing was added.";
+    this.#set(entry, { state: "cancelled", message });
     entry.xhr?.abort();
     this.#next();
   }

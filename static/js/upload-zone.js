@@ -61,7 +61,7 @@ class UploadZone extends HTMLElement {
     let fromThisPage = false; // a picture of the page itself being dragged is no upload
     const hasFiles = (event) => !fromThisPage && event.dataTransfer?.types.includes("Files");
     on(document, "dragstart", () => (fromThisPage = true));
-    on(document, "dragend", () => (fromThisPage = false));
+    on(document, "pointermove", () => (fromThisPage = false)); // not dragend: what was dragged may be gone by then
     on(window, "dragover", (event) => {
       if (!hasFiles(event)) return;
       event.preventDefault();
@@ -98,7 +98,7 @@ class UploadZone extends HTMLElement {
 
   #remove(entry) {
     this.queue.forget(entry);
-    if (!this.tray.remove(entry)) this.querySelector("input[type=file]").focus();
+    if (!this.tray.remove(entry)) this.querySelector(".picker").focus();
   }
 
   get #grid() {
