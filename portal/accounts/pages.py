@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from litestar import Router, get, post
+from litestar.params import FromPath
 from litestar.response import Response, Template
 
 from portal.accounts import service, setup, throttle, users
@@ -88,13 +89,13 @@ async def set_up(request: AnyRequest) -> Response[Any]:
 
 
 @get("/password/{token:str}", name="accounts:password", **permit("public"))
-async def show_password(request: AnyRequest, token: str) -> Template:
+async def show_password(request: AnyRequest, token: FromPath[str]) -> Template:
     user = await _link_of(request, token)
     return await page(request, "accounts/password.html", form=_form({}), email=user.email, token=token)
 
 
 @post("/password/{token:str}", **permit("public"))
-async def set_password(request: AnyRequest, token: str) -> Response[Any]:
+async def set_password(request: AnyRequest, token: FromPath[str]) -> Response[Any]:
     password = (await read_form(request)).get("password", "")
     user = await _link_of(request, token)
     session_cookie(request.scope, "")
@@ -122,7 +123,7 @@ async def change_password(request: AnyRequest) -> Response[Any]:
 
 
 @post("/account/sessions/{id:uuid}/end", name="accounts:end_session", **permit("viewer"))
-async def end_session(request: AnyRequest, id: UUID) -> Response[Any]:
+async def end_session(request: AnyRequest, id: FromPath[UUID]) -> Response[Any]:
     session = session_of(request)
     await service.end_session(session.account, id, session.actor)
     if id == session.id:

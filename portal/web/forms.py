@@ -102,8 +102,9 @@ async def read_upload(
     """A multipart body, streamed to `temp_dir`; whatever still lies there is removed at the end.
 
     A file above `max_bytes` is dropped while it comes in and listed with `refused`; the others go on. `csrf` is the
-    session's token; where no header brought it, it must be the first field (also when this argument is forgotten). Raises BadRequest for a broken body,
-    UnsupportedFormat for another content type, TooLarge when everything together is too much, Forbidden.
+    session's token; where no header brought it, it must be the first field (also when this argument is forgotten).
+    Raises BadRequest for a broken body, UnsupportedFormat for another content type, TooLarge when everything together
+    is too much, Forbidden.
     """
     parser = _parser(request)
     most = max_files * max_bytes + MAX_BODY
