@@ -23,6 +23,7 @@ from portal.imaging.verify import Limits, Verified
 
 VERIFY_NICE = 5  # before renditions (10), behind the server's own loop (0)
 VERIFY_CPU_SECONDS = 10
+START_SECONDS = 30  # 0.2 on an idle machine
 RENDER_PATIENCE = 3  # a rendition may take so many times the CPU and the wall time of a verification
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -151,14 +152,18 @@ class _Child:
     def is_alive(self) -> bool:
         return self.process.returncode is None
 
-    async def ask(self, message: bytes) -> wire.Answer:
-        """Raises _NotTaken when the child was dead before it began, else what asyncio raises when it dies."""
+    async def begin(self, message: bytes) -> None:
+        """Raises _NotTaken when the child is dead or does not come up. Its start is not on the picture's time."""
         try:
-            self._to.write(message)
-            await self._to.drain()
-            await self._from.readexactly(len(wire.TAKEN))
-        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            async with asyncio.timeout(START_SECONDS):
+                self._to.write(message)
+                await self._to.drain()
+                await self._from.readexactly(len(wire.TAKEN))
+        except (ConnectionError, asyncio.IncompleteReadError, TimeoutError) as error:
             raise _NotTaken from error
+
+    async def finish(self) -> wire.Answer:
+        """Raises what asyncio raises when the child dies."""
         (length,) = wire.LENGTH.unpack(await self._from.readexactly(wire.LENGTH.size))
         if length > wire.LONGEST:
             raise ConnectionError("the child's answer is no answer")
@@ -171,7 +176,7 @@ class _Child:
 
 
 class _NotTaken(Exception):
-    """The child died while it was idle: no picture's fault."""
+    """The child never began: no picture's fault."""
 
 
 class _Lane:
@@ -206,8 +211,9 @@ class _Lane:
     async def _ask_one(self, message: bytes, wall_seconds: float) -> wire.Answer:
         child = await self._take()
         try:
+            await child.begin(message)
             async with asyncio.timeout(wall_seconds):
-                answer = await child.ask(message)
+                answer = await child.finish()
         except TimeoutError as error:
             self._bury(child)
             raise _too_slow() from error

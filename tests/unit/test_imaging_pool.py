@@ -116,7 +116,7 @@ async def test_too_long_a_picture_is_killed_and_refused(photo: Path, slow: Path)
         begun = time.monotonic()
         with pytest.raises(FileRefused, match="takes too long"):
             await pool.verify(slow, "a.jpg", PATIENT)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 5
         assert (await pool.verify(photo, "a.jpg", LIMITS)).width == 640
 
 
@@ -126,8 +126,8 @@ async def test_a_cancelled_picture_gives_its_child_up(pool: RenderPool, photo: P
     abandoned.cancel()
     with pytest.raises(asyncio.CancelledError):
         await abandoned
-    await asyncio.wait_for(pool.verify(photo, "a.jpg", LIMITS), 2)
-    assert busy not in children()
+    await asyncio.wait_for(pool.verify(photo, "a.jpg", LIMITS), 5)
+    assert gone(busy)
 
 
 async def test_small_pictures_pass_a_slow_one_and_verification_passes_renditions(
@@ -136,7 +136,7 @@ async def test_small_pictures_pass_a_slow_one_and_verification_passes_renditions
     stuck = asyncio.create_task(pool.verify(slow, "a.jpg", PATIENT))
     await busiest()
     waiting = [asyncio.create_task(pool.render(photo, READY)) for _ in range(8)]
-    await asyncio.wait_for(pool.verify(photo, "a.jpg", LIMITS), 1)
+    await asyncio.wait_for(pool.verify(photo, "a.jpg", LIMITS), 3)
     assert not stuck.done()
     assert not all(task.done() for task in waiting)
     await asyncio.gather(*waiting)
@@ -195,10 +195,15 @@ def test_no_child_outlives_a_killed_server(slow: Path):
         orphans = children(psutil.Process(server.pid))
         server.kill()
     assert orphans
+    assert all(map(gone, orphans))
+
+
+def gone(process: psutil.Process) -> bool:
+    """Soon: a killed process takes a moment to end."""
     end = time.monotonic() + 3
-    while any(map(is_decoder, orphans)) and time.monotonic() < end:
+    while is_decoder(process) and time.monotonic() < end:
         time.sleep(0.02)
-    assert not any(map(is_decoder, orphans))
+    return not is_decoder(process)
 
 
 async def busiest() -> psutil.Process:
