@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, BinaryIO, Final
 
 from litestar import Request, Response, Router, delete, get, post, put
+from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
@@ -115,7 +116,7 @@ TypeName = Annotated[str, PathParameter(description=f"One of {', '.join(KINDS)}.
     responses={200: ResponseSpec(EntityList, description="One page")},
 )
 async def list_all(
-    links: Links,
+    links: NamedDependency[Links],
     type: Annotated[str | None, QueryParameter(description=f"One of {', '.join(KINDS)}.")] = None,
     q: Annotated[str, QueryParameter(description="Beginnings of words of name, id, reference or number.")] = "",
     missing: Annotated[str, QueryParameter(description="Only those without: image, primary or alt.")] = "",
@@ -137,7 +138,7 @@ async def list_all(
     summary="Read one entity",
     responses={200: ResponseSpec(OneEntity, description="With the primary picture; an invoice's lines with theirs")},
 )
-async def get_one(type: TypeName, id: FromPath[str], links: Links) -> Response[bytes]:
+async def get_one(type: TypeName, id: FromPath[str], links: NamedDependency[Links]) -> Response[bytes]:
     return await _answer(200, parse_ref(type, id), links)
 
 
@@ -153,7 +154,11 @@ async def get_one(type: TypeName, id: FromPath[str], links: Links) -> Response[b
     },
 )
 async def put_one(
-    request: Request[Any, Any, Any], type: TypeName, id: FromPath[str], links: Links, actor: Actor
+    request: Request[Any, Any, Any],
+    type: TypeName,
+    id: FromPath[str],
+    links: NamedDependency[Links],
+    actor: NamedDependency[Actor],
 ) -> Response[bytes]:
     ref = _ref_to_write(type, id)
     data = await read_json(request)
@@ -169,7 +174,9 @@ async def put_one(
     operation_id="DeleteEntity",
     summary="Delete an entity with its images and their files, for good",
 )
-async def delete_one(type: TypeName, id: FromPath[str], actor: Actor, settings: Settings) -> None:
+async def delete_one(
+    type: TypeName, id: FromPath[str], actor: NamedDependency[Actor], settings: NamedDependency[Settings]
+) -> None:
     await delete_entity(parse_ref(type, id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
     forget_counts()
 
@@ -186,8 +193,8 @@ async def delete_one(type: TypeName, id: FromPath[str], actor: Actor, settings: 
 )
 async def import_file(
     request: Request[Any, Any, Any],
-    actor: Actor,
-    settings: Settings,
+    actor: NamedDependency[Actor],
+    settings: NamedDependency[Settings],
     strict: Annotated[str, QueryParameter(description="1: nothing is applied when any row is bad")] = "",
 ) -> Response[bytes]:
     async with _received(request, settings) as (file, kind):

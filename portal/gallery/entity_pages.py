@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from litestar import Request, Router, get, post
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Response, Template
 
@@ -76,8 +77,8 @@ def type_view(type: str) -> TypeView:
 @get("/entities/{type:str}", name="entities:list", **permit("viewer"), include_in_schema=False)
 async def show_list(
     request: AnyRequest,
-    links: Links,
-    actor: Actor,
+    links: NamedDependency[Links],
+    actor: NamedDependency[Actor],
     type: FromPath[str],
     q: FromQuery[str] = "",
     missing: FromQuery[str] = "",
@@ -92,8 +93,8 @@ async def show_list(
 @get("/entity-results/{type:str}", name="entities:results", **permit("viewer"), include_in_schema=False)
 async def show_results(
     request: AnyRequest,
-    links: Links,
-    actor: Actor,
+    links: NamedDependency[Links],
+    actor: NamedDependency[Actor],
     type: FromPath[str],
     q: FromQuery[str] = "",
     missing: FromQuery[str] = "",
@@ -105,7 +106,9 @@ async def show_results(
 
 
 @post("/entities/{type:str}", name="entities:create", **permit("editor"), include_in_schema=False)
-async def add(request: AnyRequest, links: Links, actor: Actor, type: FromPath[str]) -> Response[Any]:
+async def add(
+    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], type: FromPath[str]
+) -> Response[Any]:
     kind = type_view(type)
     fields = await read_form(request)
     values = {name: fields.get(name, "").strip() for name in ("id", "name", "reference")}
@@ -121,7 +124,11 @@ async def add(request: AnyRequest, links: Links, actor: Actor, type: FromPath[st
 
 @post("/entities/{type:str}/{id:str}/delete", name="gallery:delete_entity", **permit("editor"), include_in_schema=False)
 async def remove(
-    request: AnyRequest, actor: Actor, settings: Settings, type: FromPath[str], id: FromPath[str]
+    request: AnyRequest,
+    actor: NamedDependency[Actor],
+    settings: NamedDependency[Settings],
+    type: FromPath[str],
+    id: FromPath[str],
 ) -> Response[Any]:
     ref = parse_ref(type, id)
     if (await read_form(request)).get("confirm", "").strip() != ref.id:

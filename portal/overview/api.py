@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from litestar import Response, Router, get
+from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter
 
@@ -35,7 +36,8 @@ class SearchResult:
     responses={200: ResponseSpec(SearchResult, description="What was found")},
 )
 async def search(
-    links: Links, q: Annotated[str, QueryParameter(description="Beginnings of words; all of them must match.")] = ""
+    links: NamedDependency[Links],
+    q: Annotated[str, QueryParameter(description="Beginnings of words; all of them must match.")] = "",
 ) -> Response[bytes]:
     found = await search_everything(q, links)
     return json_response(200, SearchResult([entity_object(view) for view in found.entities], found.images))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Router, get
+from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from litestar.response import Template
 
@@ -16,7 +17,7 @@ from portal.web.rendering import page
 
 
 @get("/", name="overview:show", **permit("viewer"), include_in_schema=False)
-async def show(request: Request[Any, Any, Any], links: Links) -> Template:
+async def show(request: Request[Any, Any, Any], links: NamedDependency[Links]) -> Template:
     today = await overview_of_today(links)
     return await page(
         request, "overview/show.html", needs=today.needs, recent=today.recent, kinds=today.kinds, storage=today.storage
@@ -24,7 +25,7 @@ async def show(request: Request[Any, Any, Any], links: Links) -> Template:
 
 
 @get("/search", name="overview:search", **permit("viewer"), include_in_schema=False)
-async def search(request: Request[Any, Any, Any], links: Links, q: FromQuery[str] = "") -> Template:
+async def search(request: Request[Any, Any, Any], links: NamedDependency[Links], q: FromQuery[str] = "") -> Template:
     found = await search_everything(q, links)
     return await page(request, "overview/search.html", q=plain_query(q), entities=found.entities, images=found.images)
 

@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from litestar import Litestar
 
 from portal import database
 from portal.entities.kinds import KINDS
 from portal.gallery.forms import PictureFields
-from portal.settings import Settings
 from tests.factories import Studio, make_entity
-from tests.web.whole_app import caller
+from tests.web.whole_app import caller, whole_app
 
 MUG = "/api/entities/inventory_items/MUG-1"
 INVOICE = "/api/entities/invoices/INV-1"
@@ -33,19 +33,24 @@ FIELDS = {
 INVOICE_FIELDS = {"number", "date", "currency", "total", "lines"}
 
 
-@pytest.fixture
-async def visitor(studio: Studio, config: Settings) -> httpx.AsyncClient:
-    return await caller(config, None)
+@pytest.fixture(scope="module")
+async def app(tmp_path_factory: pytest.TempPathFactory) -> Litestar:
+    return await whole_app(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture
-async def viewer(studio: Studio, config: Settings) -> httpx.AsyncClient:
-    return await caller(config, "viewer")
+async def visitor(db: None, app: Litestar) -> httpx.AsyncClient:
+    return await caller(app, None)
 
 
 @pytest.fixture
-async def editor(studio: Studio, config: Settings) -> httpx.AsyncClient:
-    return await caller(config, "editor")
+async def viewer(db: None, app: Litestar) -> httpx.AsyncClient:
+    return await caller(app, "viewer")
+
+
+@pytest.fixture
+async def editor(db: None, app: Litestar) -> httpx.AsyncClient:
+    return await caller(app, "editor")
 
 
 def fields_of(answer: httpx.Response) -> set[str]:
