@@ -13,6 +13,8 @@ class SortableGallery extends HTMLElement {
     on(this, "focusin", (event) => this.#remember(event.target.closest(".image-card")));
     on(document, "keydown", (event) => this.#key(event));
     on(this, "htmx:before:request", () => (this.askedAt = performance.now()));
+    // a card that asks whether it is ready asks again by itself: no notice each second while the portal is away
+    on(this, "htmx:error", (event) => event.target.matches?.(".image-card") && event.stopPropagation());
     on(document, "htmx:finally:request", ({ detail }) => this.#refreshCounts(detail.ctx));
     on(document, "htmx:before:swap", () => this.#dropStyles());
     on(document, "htmx:response:error", (event) => this.#undoDrag(event));
