@@ -61,16 +61,19 @@ class Catalogue:
     async def find(self, image_id: UUID) -> Entry | None:
         return await self._cache.find(image_id)
 
+    def forget(self, image_id: UUID) -> None:
+        self._cache.forget(image_id)
+
     @property
     def is_trusted(self) -> bool:
         return self._cache.is_trusted
 
     async def run(self) -> NoReturn:
-        await listen("portal_image", self._cache, self._forget)
+        await listen("portal_image", self._cache, self._hear)
 
-    def _forget(self, payload: str) -> None:
+    def _hear(self, payload: str) -> None:
         with contextlib.suppress(ValueError):
-            self._cache.forget(UUID(payload))
+            self.forget(UUID(payload))
 
 
 async def load_entry(image_id: UUID) -> Entry | None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote, unquote_plus
 from uuid import UUID
 
 from litestar import asgi
-from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from portal.audit.actors import Actor
-from portal.errors import FormError, Gone, NotFound, NotReady, Stale
+from portal.errors import FormError, Gone, NotFound, NotReady, PortalError, Stale
 from portal.imaging.pool import RenderPool
 from portal.imaging.presets import PRESETS
 from portal.media.catalogue import Catalogue, Entry, Source
@@ -24,8 +25,10 @@ from portal.media.conditional import Representation, Slice, choose, http_date
 from portal.media.hot import HotBytes, PrintRoom, read_source
 from portal.storage.links import Links
 from portal.storage.store import Store
+from portal.web.exceptions import problem
 
 Authenticate = Callable[[Scope], Awaitable[Actor | None]]
+MOUNT: Final = "/api/images/serve"
 ORIGINAL: Final = "original"
 FORMATS: Final = ("auto", "jpeg", "webp", "avif")
 _VERSION: Final = re.compile(r"([1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?", re.ASCII)
@@ -50,6 +53,10 @@ _PRIVATE: Final[Mapping[Freshness, bytes]] = {
 }
 
 
+class RangeBeyond(PortalError):
+    status, code, title = 416, "bad_request", "No such range"
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What the URL asks for. `v`, `exp` and `sig` as they stand there."""
@@ -70,43 +77,62 @@ def image_server(
     hot = HotBytes()
     prints = PrintRoom(pool, store, hot)
 
-    @asgi("/api/images/serve/{image_id:str}", name="media:serve", opt={"permission": "scoped"}, copy_scope=False)
+    @asgi(MOUNT, name="media:serve", is_mount=True, opt={"permission": "scoped"}, copy_scope=False)
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        rest, scope["path"] = scope["path"], MOUNT + scope["path"]  # whole again, for the log and for errors
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             raise MethodNotAllowedException(headers={"Allow": "GET, HEAD"})
-        wish = read_wish(scope["path_params"]["image_id"], scope["query_string"])
+        wish = read_wish(_image_id(rest), scope["query_string"])
         entry = await catalogue.find(wish.image_id)
+        try:
+            await answer(scope, send, wish, entry)
+        except Gone:  # raised before a byte was sent; a new rendering may have replaced the old one just now
+            catalogue.forget(wish.image_id)
+            fresh = await catalogue.find(wish.image_id)
+            if fresh == entry:
+                raise
+            await answer(scope, send, wish, fresh)
+
+    async def answer(scope: Any, send: Send, wish: Wish, entry: Entry | None) -> None:
         is_public = await _check_right(entry, wish, scope, links, authenticate)
         assert entry is not None  # else _check_right has raised
         freshness = _freshness(wish, entry)
         source, data = await _source_of(wish, entry, prints)
         what = Representation(source.etag, entry.updated_at, source.bytes)
         part = choose(scope["method"], scope["headers"], what)
+        if part.status == 412:
+            raise Stale("The picture has changed since.")
+        if part.status == 416:
+            await _refuse_range(scope, send, what.length)
+            return
+        if data is None and part.status in (200, 206):
+            data = await read_source(source, store, hot)
         headers = _headers(wish, entry, source, is_public, freshness)
-        if part.status in (200, 206) and scope["method"] == "GET":
-            data = data if data is not None else await read_source(source, store, hot)
-        elif part.status == 200 and data is None and await store.size(source.key) != source.bytes:
-            raise Gone("The bytes of this picture are missing from the store.")
-        await _send(send, part, headers, what, data if scope["method"] == "GET" else None)
+        await _send(send, part, headers, what, None if scope["method"] == "HEAD" else data)
 
     return serve
 
 
-def read_wish(image_id: str, query: bytes) -> Wish:
-    """Raises NotFound for an id or size that cannot be, FormError for an unknown format. A name given twice: the last."""
+def _image_id(path: str) -> UUID:
+    """From what follows the mount: `/<id>/`. Raises NotFound for what cannot be an id."""
+    text = path.removesuffix("/")
+    try:
+        if len(text) != 37 or text[0] != "/":
+            raise ValueError(path)
+        return UUID(text[1:])
+    except ValueError as error:
+        raise _unknown() from error
+
+
+def read_wish(image_id: UUID, query: bytes) -> Wish:
+    """Raises NotFound for an unknown size, FormError for an unknown format. A name given twice: the last."""
     asked = _parse(query)
     size, form = asked.get("size", "optimized"), asked.get("format", "auto")
     if size != ORIGINAL and size not in PRESETS:
         raise NotFound(f"There is no size of this name. The sizes are {', '.join(PRESETS)}.")
     if form not in FORMATS:
         raise FormError({"format": f"Use one of {', '.join(FORMATS)}."})
-    try:
-        if len(image_id) != 36:
-            raise ValueError(image_id)
-        known = UUID(image_id)
-    except ValueError as error:
-        raise _unknown() from error
-    return Wish(known, size, form, asked.get("v"), asked.get("exp"), asked.get("sig"), asked.get("download") == "1")
+    return Wish(image_id, size, form, asked.get("v"), asked.get("exp"), asked.get("sig"), asked.get("download") == "1")
 
 
 def _parse(query: bytes) -> dict[str, str]:
@@ -212,19 +238,27 @@ def attachment(filename: str) -> str:
 async def _send(
     send: Send, part: Slice, headers: list[tuple[bytes, bytes]], what: Representation, data: bytes | None
 ) -> None:
-    if part.status == 412:
-        raise Stale("The picture has changed since.")
-    if part.status == 416:
-        detail = f"The picture has {what.length} bytes; the range lies beyond them."
-        raise HTTPException(status_code=416, detail=detail, headers={"Content-Range": f"bytes */{what.length}"})
-    if part.status == 304:
-        headers = [header for header in headers if header[0] != b"content-type"]
-    else:
-        headers.append((b"content-length", str(part.stop - part.start).encode()))
-    if part.status == 206:
-        headers.append((b"content-range", f"bytes {part.start}-{part.stop - 1}/{what.length}".encode()))
     body = b"" if data is None or part.status == 304 else data
     if part.status == 206:
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, what.length)))
         body = body[part.start : part.stop]
+    if part.status == 304:
+        headers.remove((b"content-type", dict(headers)[b"content-type"]))
+    else:
+        headers.append((b"content-length", b"%d" % (part.stop - part.start)))
     await send({"type": "http.response.start", "status": part.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _refuse_range(scope: Scope, send: Send, length: int) -> None:
+    """Not raised: an error's answer could not say how long the picture is."""
+    error = RangeBeyond(f"The picture has {length} bytes; this range lies beyond them.")
+    body = json.dumps(problem(error, scope.get("request_id"))).encode()  # type: ignore[arg-type]
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-range", b"bytes */%d" % length),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": 416, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -19,10 +19,14 @@ STEP: Final = 900
 
 @dataclass(frozen=True)
 class Links:
-    """`keys`: the first signs, all verify, so that a key can be retired without breaking what is out."""
+    """`keys`: the first signs, all verify, so that a key can be retired without breaking what is out.
+
+    `until` (unix seconds) is when the page ends for which these links are made: no signed one outlives it.
+    """
 
     keys: tuple[bytes, ...]
     private_types: frozenset[str]
+    until: int | None = None
 
     def rendition(
         self, image_id: UUID | str, entity_type: str, name: str, version: int, rendering: int, now: float
@@ -30,7 +34,10 @@ class Links:
         """Where a page finds this rendition; for private types the URL is good for 60 to 75 minutes."""
         if entity_type not in self.private_types:
             return _plain(image_id, name, f"{version}.{rendering}")
-        return self.signed(image_id, name, version, rendering, math.ceil((now + LIFETIME) / STEP) * STEP)
+        expires = math.ceil((now + LIFETIME) / STEP) * STEP
+        if self.until is not None:
+            expires = min(expires, self.until)
+        return self.signed(image_id, name, version, rendering, expires)
 
     def signed(self, image_id: UUID | str, name: str, version: int, rendering: int, expires: int) -> str:
         """A URL that works without signing in until `expires` (unix seconds), for this one rendition."""

@@ -80,3 +80,12 @@ def test_keys_rotate_the_old_one_verifies_and_the_first_signs():
     assert LINKS.check(ID, "card", "1.1", said["exp"], said["sig"], NOW)
     assert LINKS.signed(ID, "card", 1, 1, int(NOW) + 60) != old
     assert not Links((b"new" * 12,), frozenset()).check(ID, "card", "1.1", said["exp"], said["sig"], NOW)
+
+
+def test_no_link_outlives_the_page_it_was_made_for():
+    soon, late = int(NOW) + 60, int(NOW) + 10**6
+    assert asked(Links(LINKS.keys, LINKS.private_types, soon).rendition(ID, "invoices", "card", 1, 1, NOW))[
+        "exp"
+    ] == str(soon)
+    forever = LINKS.rendition(ID, "invoices", "card", 1, 1, NOW)
+    assert Links(LINKS.keys, LINKS.private_types, late).rendition(ID, "invoices", "card", 1, 1, NOW) == forever

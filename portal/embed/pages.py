@@ -1,0 +1,100 @@
+"""Galleries in a foreign frame: plain pages without cookie or session; and the script that gives the frame its height."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from litestar import Request, Response, Router, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Template
+
+from portal.accounts.guards import actor_of, may_see, permit
+from portal.embed.frames import for_visitor, frame_headers, links_for, read_options, with_presets
+from portal.embed.keys import EmbedGrant, Grants
+from portal.entities.kinds import EntityRef, parse_ref
+from portal.errors import NoSuchEntity
+from portal.gallery.queries import gallery_of, get_entity
+from portal.settings import Settings
+from portal.storage.links import Links
+from portal.web.assets import STATIC_ROOT
+
+Http = Request[Any, Any, Any]
+
+
+@get("/embed/{kind:str}/{id:str}", name="embed:gallery", include_in_schema=False, **permit("scoped"))
+async def show_gallery(
+    request: Http,
+    kind: FromPath[str],
+    id: FromPath[str],
+    settings: NamedDependency[Settings],
+    links: NamedDependency[Links],
+) -> Template:
+    ref = parse_ref(kind, id)
+    if not may_see(actor_of(request), ref.type, settings.private_types):
+        raise no_such(ref)
+    return await _page(request, ref, None, settings, links)
+
+
+@get("/embed/k/{key:str}", name="embed:keyed", include_in_schema=False, **permit("public"))
+async def show_keyed(
+    request: Http,
+    key: FromPath[str],
+    settings: NamedDependency[Settings],
+    links: NamedDependency[Links],
+) -> Template:
+    grant = await grants_of(request).find_key(key)
+    return await _page(request, grant.entity(asked_entity(request)), grant, settings, links)
+
+
+@get("/embed.js", name="embed:script", include_in_schema=False, **permit("public"))
+async def show_script() -> Response[bytes]:
+    headers = {
+        "Cache-Control": "public, max-age=300",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(_script(), media_type="text/javascript", headers=headers)
+
+
+def grants_of(request: Http) -> Grants:
+    return request.app.state.grants
+
+
+def asked_entity(request: Http) -> str | None:
+    """Of a key for a whole type, the URL says which entity."""
+    return request.query_params.get("id") or request.query_params.get("entity")
+
+
+def no_such(ref: EntityRef) -> NoSuchEntity:
+    """The words of a gallery that does not exist: what is private must not be told from what is not there."""
+    return NoSuchEntity(f"There is no {ref}.")
+
+
+async def _page(request: Http, ref: EntityRef, grant: EmbedGrant | None, settings: Settings, links: Links) -> Template:
+    options = read_options(request.query_params)
+    ours = links_for(grant, links)
+    entity = await get_entity(ref, ours)
+    images = await gallery_of(ref, links=ours, public=True, limit=options.limit)
+    is_shared = grant is None and ref.type not in settings.private_types
+    return Template(
+        template_name="embed/gallery.html",
+        context={
+            "entity": for_visitor(entity, settings.private_types),
+            "images": [with_presets(image, grant) for image in images.items],
+            "layout": options.layout,
+            "theme": options.theme,
+            "captions": options.captions and (grant is None or grant.captions),
+            "credit": None,
+        },
+        headers=frame_headers(settings, grant, ref.type, cache="shared" if is_shared else "none"),
+    )
+
+
+@cache
+def _script() -> bytes:
+    return (STATIC_ROOT / "js" / "embed-host.js").read_bytes()
+
+
+router = Router(path="/", route_handlers=[show_gallery, show_keyed, show_script])
