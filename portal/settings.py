@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ENTITY_TYPES = ("categories", "inventory_items", "invoices", "customers", "companies")
-_VERIFIABLE = frozenset({"jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif"})
+_VERIFIABLE = frozenset({"jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "gif"})
 T = TypeVar("T")
 
 

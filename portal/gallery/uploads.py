@@ -15,11 +15,10 @@ from portal.audit.actors import Actor
 from portal.entities.kinds import EntityRef
 from portal.errors import Busy, PortalError, TooLarge
 from portal.gallery.forms import PictureFields, ReceivedPicture
+from portal.gallery.intake import limits_of
 from portal.gallery.service import add_image, refuse_when_disk_is_full
 from portal.idempotency import Claim
-from portal.imaging.formats import DANGEROUS
 from portal.imaging.pool import RenderPool
-from portal.imaging.verify import PATTERNS, Limits
 from portal.settings import Settings
 from portal.storage.store import Store
 from portal.web.forms import ReceivedFile, Upload, read_upload
@@ -54,15 +53,6 @@ class Intake:
             yield
         finally:
             self._under_way -= 1
-
-
-def limits_of(settings: Settings) -> Limits:
-    return Limits(
-        max_pixels=settings.max_pixels,
-        extensions=settings.allowed_extensions,
-        dangerous=DANGEROUS | settings.dangerous_extensions,
-        patterns=(*PATTERNS, *(pattern.lower() for pattern in settings.scan_patterns)),
-    )
 
 
 @asynccontextmanager

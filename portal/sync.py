@@ -1,0 +1,232 @@
+"""The portal's verbs as blocking calls, for scripts and notebooks.
+
+    import portal.sync
+
+    with portal.sync.open() as p:
+        p.put_entity("inventory_items", "MUG-1", name="Fjord mug")
+        image = p.add_image("inventory_items", "MUG-1", "mug.jpg", alt_text="A blue mug", wait=True)
+        print(image.renditions["card"].url)
+
+It works beside a running server and without one (then it takes the queue's jobs itself while it waits). What the portal
+refuses is raised as one of `portal.errors`; what is given back are the objects of the API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+from portal import settings as portal_settings
+from portal.audit.actors import Actor
+from portal.entities.forms import parse_entity
+from portal.entities.imports import ImportReport, import_rows
+from portal.entities.kinds import parse_ref
+from portal.entities.service import put_entity
+from portal.errors import NotFound, TooLarge
+from portal.gallery import disposal, queries, service
+from portal.gallery.forms import PictureFields, ReceivedPicture, read_metadata
+from portal.gallery.intake import limits_of
+from portal.gallery.views import EntityView, ImageView
+from portal.integrity.fsck import Finding, fsck
+from portal.jobs.worker import Worker
+from portal.maintenance.cleanup import CleanupReport, clean_up
+from portal.paging import Page
+from portal.parts import Parts
+from portal.settings import Settings
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def open(settings: Settings | None = None) -> Iterator[Portal]:
+    """The portal of this checkout's settings. Raises SettingError or Unavailable when it cannot be had."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="portal-sync", daemon=True)
+    thread.start()
+
+    def call(work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    parts = Parts.of(settings or portal_settings.load())
+    opened = parts.opened(with_children=False)
+    try:
+        call(opened.__aenter__())
+        try:
+            yield Portal(parts, call)
+        finally:
+            call(opened.__aexit__(None, None, None))
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+class Portal:
+    """Every method blocks until it is done. Made by `open()`."""
+
+    def __init__(self, parts: Parts, call: Any) -> None:
+        self._parts = parts
+        self._call = call
+        self._actor = Actor(f"script:{getpass.getuser()}", "admin")
+
+    def put_entity(self, type: str, id: str, **fields: Any) -> EntityView:
+        """Create or replace; `name` is needed, the rest as in the API. Raises FormError."""
+        ref = parse_ref(type, id)
+        self._call(put_entity(ref, parse_entity(ref, fields), self._actor))
+        return self.entity(type, id)
+
+    def entity(self, type: str, id: str) -> EntityView:
+        """Raises NoSuchEntity."""
+        return self._call(queries.get_entity(parse_ref(type, id), self._parts.links))
+
+    def delete_entity(self, type: str, id: str) -> None:
+        """With its images and their files. Raises NoSuchEntity."""
+        self._call(disposal.delete_entity(parse_ref(type, id), actor=self._actor, deletes_per_hour=0))
+
+    def import_entities(self, data: bytes, kind: str = "csv", *, strict: bool = False) -> ImportReport:
+        """`kind` is csv or jsonl. Raises FormError for a file that cannot be read at all."""
+        return self._call(import_rows(data, "csv" if kind == "csv" else "jsonl", self._actor, strict=strict))
+
+    def add_image(
+        self,
+        type: str,
+        id: str,
+        file: str | os.PathLike[str] | bytes,
+        *,
+        filename: str | None = None,
+        alt_text: str | None = None,
+        caption: str | None = None,
+        tags: Sequence[str] = (),
+        is_primary: bool = False,
+        allow_duplicate: bool = False,
+        wait: bool = False,
+    ) -> ImageView:
+        """Verify and store a picture (a path or its bytes); with `wait`, until its renditions are ready or failed.
+
+        Raises FileRefused, NoSuchEntity, Duplicate, DiskFull, Unavailable.
+        """
+        name = filename or ("picture.jpg" if isinstance(file, bytes) else Path(file).name)
+        fields = PictureFields(alt_text, caption, tuple(tags), is_primary, allow_duplicate)
+        image_id = self._call(self._add(type, id, file, name, fields))
+        if wait:
+            self.wait_until_ready(image_id)
+        return self.image(image_id)
+
+    async def _add(
+        self, type: str, id: str, file: str | os.PathLike[str] | bytes, name: str, fields: PictureFields
+    ) -> UUID:
+        parts, ref = self._parts, parse_ref(type, id)
+        await service.refuse_when_disk_is_full(parts.store, parts.settings.free_space_bytes)
+        path = parts.settings.temp_dir / f"{uuid4()}.part"
+        try:
+            received = await asyncio.to_thread(_receive, file, name, path, parts.settings.max_upload_of(type))
+            return await service.add_image(
+                ref,
+                received,
+                fields,
+                limits=limits_of(parts.settings),
+                store=parts.store,
+                pool=parts.pool,
+                actor=self._actor,
+            )
+        finally:
+            path.unlink(missing_ok=True)
+
+    def image(self, image_id: UUID | str) -> ImageView:
+        """Raises NotFound."""
+        return self._call(queries.get_image(_uuid(image_id), self._parts.links))
+
+    def gallery(self, type: str, id: str, *, cursor: str | None = None, limit: int = 200) -> Page[ImageView]:
+        """Raises NoSuchEntity."""
+        ref = parse_ref(type, id)
+        return self._call(queries.gallery_of(ref, links=self._parts.links, cursor=cursor, limit=limit))
+
+    def change_image(self, image_id: UUID | str, *, revision: int | None = None, **fields: Any) -> ImageView:
+        """The fields of PUT …/metadata. Raises FormError, NotFound, Stale, Conflict."""
+        self._call(service.change_image(_uuid(image_id), read_metadata(fields), actor=self._actor, revision=revision))
+        return self.image(image_id)
+
+    def reorder(self, type: str, id: str, ids: Sequence[UUID | str]) -> Page[ImageView]:
+        """`ids` are all of the gallery's. Raises NoSuchEntity, Conflict."""
+        order = [_uuid(each) for each in ids]
+        self._call(service.reorder_gallery(parse_ref(type, id), order, actor=self._actor))
+        return self.gallery(type, id)
+
+    def trash(self, image_id: UUID | str) -> ImageView:
+        self._call(disposal.trash_image(_uuid(image_id), actor=self._actor, deletes_per_hour=0))
+        return self.image(image_id)
+
+    def restore(self, image_id: UUID | str) -> ImageView:
+        self._call(disposal.restore_image(_uuid(image_id), actor=self._actor))
+        return self.image(image_id)
+
+    def delete(self, image_id: UUID | str) -> None:
+        """For good. Raises NotFound."""
+        self._call(disposal.delete_image(_uuid(image_id), actor=self._actor, deletes_per_hour=0))
+
+    def wait_until_ready(self, *image_ids: UUID | str) -> None:
+        """Work the queue until each of these images is ready, failed or gone."""
+        self._call(self._wait({_uuid(each) for each in image_ids}))
+
+    async def _wait(self, waiting: set[UUID]) -> None:
+        worker: Worker = self._parts.worker()
+        worker.start()
+        try:
+            while waiting:
+                for image_id in list(waiting):
+                    image = await queries.find_image(image_id, self._parts.links)
+                    if image is None or image.status in {"ready", "failed"}:
+                        waiting.discard(image_id)
+                await asyncio.sleep(0.05)
+        finally:
+            await worker.stop()
+
+    def cleanup(self, *, dry_run: bool = True) -> CleanupReport:
+        """Raises Running while another one is at it."""
+        parts = self._parts
+        return self._call(clean_up(settings=parts.settings, store=parts.store, actor=self._actor, dry_run=dry_run))
+
+    def fsck(self) -> list[Finding]:
+        """Every broken promise about rows and bytes; empty when all is sound."""
+        return self._call(self._fsck())
+
+    async def _fsck(self) -> list[Finding]:
+        parts = self._parts
+        grace = timedelta(minutes=parts.settings.grace_minutes)
+        return [finding async for finding in fsck(store=parts.store, pool=parts.pool, grace=grace)]
+
+
+def _uuid(image_id: UUID | str) -> UUID:
+    if isinstance(image_id, UUID):
+        return image_id
+    try:
+        return UUID(image_id)
+    except ValueError as error:
+        raise NotFound("There is no picture with this id.") from error
+
+
+def _receive(file: str | os.PathLike[str] | bytes, name: str, path: Path, most: int) -> ReceivedPicture:
+    """Copy what was given to where uploads lie."""
+    size = len(file) if isinstance(file, bytes) else Path(file).stat().st_size
+    if size > most:
+        raise TooLarge(f"This file has {size / 2**20:.1f} MB. Up to {most // 2**20} MB fit.")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        if isinstance(file, bytes):
+            target.write(file)
+        else:
+            with Path(file).open("rb") as source:
+                shutil.copyfileobj(source, target)
+    with path.open("rb") as written:
+        digest = hashlib.file_digest(written, "sha256").hexdigest()
+    return ReceivedPicture(path, name, size, digest)
