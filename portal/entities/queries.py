@@ -67,6 +67,13 @@ async def list_entities(
     _check_choices(type, missing, sort)
     where, arguments = _conditions(type, q, missing)
     order, after = _position(type, sort, cursor)
+    total: int | None = None
+    if prefix_query(q) or missing:
+        # The planner cannot guess how rare a word is, and would walk the whole index in order to find nothing.
+        hits = await _hits(where, arguments)
+        total = len(hits)
+        if total <= EXACT_UP_TO:
+            where, arguments = "e.pk = ANY($1::bigint[])", [hits]
     wanted = where
     if after is not None:
         names = ", ".join(f"${len(arguments) + place + 1}" for place in range(len(after)))
@@ -79,8 +86,8 @@ async def list_entities(
         *arguments,
         *(after or ()),
     )
-    whole = after is None and len(rows) <= limit
-    total = len(rows) if whole else await _count(where, arguments)
+    if total is None:
+        total = len(rows) if after is None and len(rows) <= limit else await _count(where, arguments)
     items: list[Mapping[str, Any]] = [dict(row) for row in rows[:limit]]
     return Page(items, total, _cursor_of(items[-1], order) if len(rows) > limit else None)
 
@@ -96,15 +103,18 @@ async def find_entities(q: str, limit: int) -> list[Mapping[str, Any]]:
     words = prefix_query(q)
     if words is None:
         return []
+    matches = "e.search @@ lower($1::text)::tsquery"
+    hits = await _hits(matches, [words])
+    if len(hits) > EXACT_UP_TO:
+        hits = await _hits(matches, [words], order="ORDER BY e.pk DESC")
     rows = await database.fetch(
-        f"""SELECT {COLUMNS} FROM (
-                SELECT * FROM entity WHERE search @@ lower($1::text)::tsquery ORDER BY pk DESC LIMIT {EXACT_UP_TO}
-            ) AS e
+        f"""SELECT {COLUMNS} FROM entity e WHERE e.pk = ANY($4::bigint[])
             ORDER BY lower($2) IN (lower(e.id), lower(e.reference), lower(e.number)) IS NOT TRUE,
-                     ts_rank(e.search, lower($1)::tsquery) DESC, e.name, e.pk LIMIT $3""",  # noqa: S608
+                     ts_rank(e.search, lower($1::text)::tsquery) DESC, e.name, e.pk LIMIT $3""",  # noqa: S608
         words,
         plain_query(q),
         limit,
+        hits,
     )
     return [dict(row) for row in rows]
 
@@ -163,6 +173,15 @@ def _moment(microseconds: int) -> datetime.datetime:
 def _key(value: int) -> int:
     """A bigint, whatever the cursor says."""
     return max(-(2**63), min(value, 2**63 - 1))
+
+
+async def _hits(where: str, arguments: list[Any], *, order: str = "") -> list[int]:
+    """Keys, in no order unless told; 1001 of them where there are more than 1000."""
+    rows = await database.fetch(
+        f"SELECT e.pk FROM entity e WHERE {where} {order} LIMIT {EXACT_UP_TO + 1}",  # noqa: S608
+        *arguments,
+    )
+    return [row["pk"] for row in rows]
 
 
 async def _count(where: str, arguments: list[Any]) -> int:

@@ -103,6 +103,22 @@ class _PutOperation(Operation):
         self.request_body = RequestBody(content={"application/json": body}, required=True)
 
 
+@dataclass
+class _ImportOperation(Operation):
+    """The file is read by hand, as it comes in."""
+
+    def __post_init__(self) -> None:
+        binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+        form = Schema(type=OpenAPIType.OBJECT, properties={"file": binary}, required=["file"])
+        row = '{"type": "customers", "id": "K-1001", "name": "Ingrid Solheim"}'
+        content = {
+            "text/csv": OpenAPIMediaType(schema=_TEXT, example="type,id,name\ncustomers,K-1001,Ingrid Solheim\n"),
+            "application/jsonl": OpenAPIMediaType(schema=_TEXT, example=f"{row}\n"),
+            "multipart/form-data": OpenAPIMediaType(schema=form),
+        }
+        self.request_body = RequestBody(content=content, required=True)
+
+
 OneEntity = EntityObject | InvoiceObject
 TypeName = Annotated[str, PathParameter(description=f"One of {', '.join(KINDS)}.")]
 
@@ -186,6 +202,7 @@ async def delete_one(
     **permit("editor", upload=True),
     status_code=200,
     operation_id="ImportEntities",
+    operation_class=_ImportOperation,
     summary="Create and change many entities from CSV or JSON lines",
     description="The file as the body (`text/csv`, `application/jsonl`) or as `file` of a form. Bad rows are named by line,"
     " each good row is applied whole; `strict=1`: all or none (422). What the file does not mention stays as it is.",

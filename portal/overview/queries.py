@@ -134,16 +134,24 @@ async def search_everything(q: str, links: Links, *, limit: int = MOST_FOUND) ->
     if words is None:
         return Found([], [])
     entities = await entity_views(await find_entities(q, limit), links)
-    # ranked within the newest 1000: over all matches of a common word it would take a second
     images = await _images(
-        f"""SELECT found.* FROM ({_IMAGES} WHERE i.trashed_at IS NULL AND i.search @@ lower($1::text)::tsquery
-                ORDER BY i.id DESC LIMIT {EXACT_UP_TO}) AS found JOIN image USING (id)
-            ORDER BY ts_rank(image.search, lower($1)::tsquery) DESC, found.id DESC LIMIT $2""",  # noqa: S608
+        f"{_IMAGES} WHERE i.id = ANY($2::uuid[]) ORDER BY ts_rank(i.search, lower($1::text)::tsquery) DESC, i.id DESC LIMIT $3",
         links,
         words,
+        await _image_hits(words),
         limit,
     )
     return Found(entities, images)
+
+
+async def _image_hits(words: str) -> list[Any]:
+    """Ids of what matches; of more than 1000 the newest 1000, because ranking all of a common word takes a second."""
+    sql = "SELECT id FROM image WHERE trashed_at IS NULL AND search @@ lower($1::text)::tsquery"
+    # In order only where there are many: for a rare word the planner would walk all images to find the newest.
+    rows = await database.fetch(f"{sql} LIMIT {EXACT_UP_TO + 1}", words)
+    if len(rows) > EXACT_UP_TO:
+        rows = await database.fetch(f"{sql} ORDER BY id DESC LIMIT {EXACT_UP_TO}", words)
+    return [row["id"] for row in rows]
 
 
 async def _images(sql: str, links: Links, *arguments: Any) -> list[ImageView]:

@@ -168,6 +168,18 @@ async def test_total_stops_at_1001() -> None:
     assert (page.total, len(page.items)) == (11, 2)  # 119 and 1190 to 1199
 
 
+@pytest.mark.parametrize("matches", [40, 1100])
+async def test_a_search_is_paged_like_a_list(matches: int) -> None:
+    await database.execute(
+        """INSERT INTO entity (type, id, name, attributes)
+           SELECT 'customers', n, CASE WHEN n <= $1 THEN 'Mug ' ELSE 'Bowl ' END || n, '{}' FROM generate_series(1, 1200) n""",
+        matches,
+    )
+    found = await every_page(200, type="customers", q="mug")
+    assert len(found) == len(set(found)) == matches
+    assert (await list_entities(type="customers", q="mug", limit=5)).total == min(matches, 1001)
+
+
 @pytest.mark.parametrize(
     ("words", "hits"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -237,6 +238,20 @@ async def test_strict_import_with_a_bad_row_changes_nothing(editor: httpx.AsyncC
     answer = await editor.post("/api/entities/import?strict=1", content=csv, headers={"content-type": "text/csv"})
     assert fields_of(answer) == {"line 3"}
     assert await database.fetch_value("SELECT count(*) FROM entity") == 0
+
+
+async def test_import_takes_more_than_an_ordinary_request_and_less_than_without_end(editor: httpx.AsyncClient) -> None:
+    row = json.dumps({"type": "customers", "id": "1", "name": "A", "attributes": {"note": "x" * 60_000}}) + "\n"
+    headers = {"content-type": "application/jsonl"}
+
+    async def chunks(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield row.encode()
+
+    answer = await editor.post("/api/entities/import", content=row.encode() * 30, headers=headers)
+    assert (answer.status_code, answer.json()["unchanged"]) == (200, 29)
+    answer = await editor.post("/api/entities/import", content=chunks(400), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
 async def test_import_of_something_else_is_refused(editor: httpx.AsyncClient) -> None:
