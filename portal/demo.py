@@ -60,8 +60,8 @@ async def fill_demo(settings: Settings, store: Store, pool: RenderPool, links: L
     report = await import_rows((SHOP / "shop.jsonl").read_bytes(), "jsonl", SYSTEM, strict=True)
     if report.refused:
         raise RuntimeError(f"the demo's own file is wrong: {report.errors[0]}")
-    ids = [await _add(picture, settings, store, pool) for picture in demo_pictures()]
     async with _hands(Parts(settings, store, pool, links)):
+        ids = [await _add(picture, settings, store, pool) for picture in demo_pictures()]
         failed = await _wait_for(ids)
     return DemoReport(report.created, len(ids), failed, round(time.monotonic() - began, 1))
 

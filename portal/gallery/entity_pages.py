@@ -177,6 +177,7 @@ async def _context(
         "kind": kind,
         "q": q,
         "missing": missing,
+        "sort": sort or "name",
         "entities": await entity_views(found.items, links),
         "total": found.total,
         "total_label": f"{found.total:,}" if found.total <= EXACT_UP_TO else f"{EXACT_UP_TO:,}+",
