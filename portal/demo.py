@@ -22,8 +22,8 @@ from portal.entities.imports import import_rows
 from portal.entities.kinds import EntityRef
 from portal.errors import Conflict, Unavailable
 from portal.gallery.forms import PictureFields, ReceivedPicture, read_picture_fields
-from portal.gallery.service import add_image
 from portal.gallery.intake import limits_of
+from portal.gallery.service import add_image
 from portal.imaging.pool import RenderPool
 from portal.parts import Parts
 from portal.settings import Settings
