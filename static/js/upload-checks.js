@@ -76,12 +76,13 @@ export async function reasonToRefuse(file, { maxBytes, maxMb, maxPixels, extensi
   const format = formatOf(new Uint8Array(buffer));
   if (format.why) return format.why;
   const extension = /\.([^.]+)$/.exec(file.name)?.[1].toLowerCase() ?? "";
-  if (!format.extensions.includes(extension)) {
-    const renamed = `${file.name.replace(/\.[^.]*$/, "")}.${format.extensions[0]}`;
-    const said = extension ? `The name ends in .${extension}, but the file is a ${format.name}.` : `The name has no ending.`;
+  const fitting = format.extensions.filter((each) => extensions.includes(each));
+  if (!fitting.length) return `${format.name} pictures can’t be added here. Export it as ${extensions.join(", ")}.`;
+  if (!fitting.includes(extension)) {
+    const renamed = `${file.name.replace(/\.[^.]*$/, "")}.${fitting[0]}`;
+    const said = extension ? `The name ends in .${extension}, but the file is a ${format.name}.` : "The name has no ending.";
     return `${said} Rename it to ${renamed} and add it again.`;
   }
-  if (!extensions.includes(extension)) return `${format.name} pictures can’t be added here. Export it as ${extensions.join(", ")}.`;
   if (file.size > maxBytes)
     return `${megabytes(file.size)} is more than the ${maxMb} MB that one picture may have. Export it smaller and add it again.`;
   const pixels = pixelsOf(format.name, buffer);
