@@ -99,6 +99,8 @@ async def fail(request: AnyRequest, what: FromPath[str]) -> None:
 
 
 def build(settings: Settings) -> Litestar:
+    engine = JinjaTemplateEngine.from_environment(environment(lambda name, **values: app.route_reverse(name, **values)))
+    engine.engine.globals["url_for"] = lambda name, **values: app.route_reverse(name, **values)
     app = Litestar(
         route_handlers=[
             overview,
@@ -115,7 +117,7 @@ def build(settings: Settings) -> Litestar:
         ],
         middleware=[AdmissionMiddleware],
         exception_handlers={Exception: respond},
-        template_config=TemplateConfig(instance=JinjaTemplateEngine(engine_instance=environment(lambda name: name))),
+        template_config=TemplateConfig(instance=engine),
         state=State({"settings": settings, "failures": {}}),
         openapi_config=None,
         logging_config=None,

@@ -227,6 +227,7 @@ async def test_setup_makes_exactly_one_admin_and_then_is_gone(browse: Browse, se
         unknown = await client.get("/nothing/here")
         bad = await client.get("/setup?token=wrong")
         assert bad.status_code == unknown.status_code == 404
+        assert bad.headers["content-type"].startswith("text/html")
         neutral = [page.text.replace(page.headers["x-request-id"], "") for page in (bad, unknown)]
         assert neutral[0] == neutral[1]
         assert token in (await client.get(f"/setup?token={token}")).text
