@@ -22,7 +22,7 @@ from portal.entities.kinds import EntityRef
 from portal.gallery.forms import PictureFields
 from portal.settings import Settings
 from tests.factories import Studio, make_entity
-from tests.web.small_app import SmallPortal, small_portal
+from tests.web.embedding_app import SmallPortal, small_portal
 
 SHOP = "https://shop.example.com"
 HOSTILE = '"><script>alert(1)</script>{{7*7}}'

@@ -27,7 +27,7 @@ from portal.settings import Settings
 from portal.storage.keys import original_key, rendition_key
 from tests import samples
 from tests.factories import Studio, make_entity
-from tests.web.small_app import SmallPortal, small_portal
+from tests.web.embedding_app import SmallPortal, small_portal
 
 YEAR = "public, max-age=31536000, immutable"
 

@@ -64,9 +64,7 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
             "actor": Provide(_actor, sync_to_thread=False),
         },
         state=State({"settings": config, "grants": grants}),
-        template_config=TemplateConfig(
-            instance=JinjaTemplateEngine.from_environment(environment(lambda *_, **__: "#"))
-        ),
+        template_config=TemplateConfig(instance=_templates()),
         middleware=[AdmissionMiddleware],
         openapi_config=None,
     )
@@ -77,6 +75,16 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
         await wrapped(scope, receive, send)
 
     return SmallPortal(config, studio, links, catalogue, grants, with_app)
+
+
+def _templates() -> JinjaTemplateEngine:
+    def nowhere(*_: Any, **__: Any) -> str:
+        return "#"
+
+    made = environment(nowhere)
+    engine = JinjaTemplateEngine.from_environment(made)
+    made.globals["url_for"] = nowhere  # the engine put its own there, which knows only the routes of this app
+    return engine
 
 
 def _actor(request: Request[Any, Any, Any]) -> Actor | None:
