@@ -1,0 +1,40 @@
+# GNU make 3.81 or newer; works from any folder with `make -C <checkout>`. What each line does is in scripts/.
+.PHONY: help install run test check audit bench lock clean
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+BIN := .venv/bin
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' Makefile
+
+install: ## .venv with all dependencies
+	@sh scripts/install.sh
+
+run: install ## serve on http://127.0.0.1:8000 (other settings: README.md)
+	@exec $(BIN)/portal serve $(ARGS)
+
+test: install ## all tests; a part with T=tests/unit
+	@sh scripts/test.sh $(T)
+
+check: install ## format, lint, types, import fences, templates: seconds, no database, no network
+	@$(BIN)/ruff format --check --quiet . || { echo "cure it with: $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/basedpyright
+	@said=$$($(BIN)/lint-imports) || { echo "$$said"; exit 1; }
+	@$(BIN)/djlint --lint --quiet templates
+	@$(PY) -m pytest -q tests/test_house.py
+
+audit: install ## known vulnerabilities of the locked packages, hashes of the vendored files
+	@$(BIN)/pip-audit --disable-pip --require-hashes --progress-spinner off -r requirements-dev.lock
+	@$(PY) -m pytest -q tests/unit/test_vendor.py
+
+bench: install ## the README's table of figures, measured here
+	@$(PY) -m bench $(ARGS)
+
+lock: ## resolve the newest allowed versions into the lock files (needs uv)
+	@uv pip compile --quiet --upgrade --universal --generate-hashes --no-header -o requirements.lock pyproject.toml
+	@uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean: ## remove what can be made again; never data/
+	@rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .import_linter_cache test-results
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
