@@ -151,8 +151,9 @@ class EmbeddedServer:
     def _initialise(self) -> None:
         draft = self.home / "cluster.new"
         shutil.rmtree(draft, ignore_errors=True)
-        arguments = ["-D", str(draft), "-U", "portal", "-E", "UTF8", "--locale=C", "-A", "peer"]
-        self._run("initdb", *arguments, "--data-checksums")
+        arguments = ["-D", str(draft), "-U", "portal", "-E", "UTF8", "-A", "peer", "--data-checksums"]
+        # the server's own Unicode rules: the same on every machine, and ØST finds øst
+        self._run("initdb", *arguments, "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         draft.rename(self.cluster)
 
     def _check_major_version(self) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from portal.accounts.guards import may_see, permit
 from portal.audit.actors import Actor
@@ -48,7 +50,12 @@ class ImageList:
     **permit("editor", upload=True),
 )
 async def upload(
-    request: Http, settings: Settings, store: Store, pool: RenderPool, links: Links, actor: Actor
+    request: Http,
+    settings: NamedDependency[Settings],
+    store: NamedDependency[Store],
+    pool: NamedDependency[RenderPool],
+    links: NamedDependency[Links],
+    actor: NamedDependency[Actor],
 ) -> Response[bytes]:
     """Multipart with `file, entity_type, entity_id` and optionally `alt_text, caption, is_primary, tags, allow_duplicate`.
 
@@ -79,7 +86,12 @@ async def upload(
     **permit("editor", upload=True),
 )
 async def upload_multiple(
-    request: Http, settings: Settings, store: Store, pool: RenderPool, links: Links, actor: Actor
+    request: Http,
+    settings: NamedDependency[Settings],
+    store: NamedDependency[Store],
+    pool: NamedDependency[RenderPool],
+    links: NamedDependency[Links],
+    actor: NamedDependency[Actor],
 ) -> Response[bytes]:
     """`files` repeated, at most 100. 201 when all are stored, 207 some, 422 none; results in the order sent."""
     wait = wait_seconds(request)
@@ -131,13 +143,13 @@ def _ref_of(fields: dict[str, str]) -> EntityRef:
 
 @get("/entity/{type:str}/{id:str}", summary="One gallery, in its order", **permit("scoped"))
 async def gallery(
-    type: str,
-    id: str,
-    settings: Settings,
-    links: Links,
-    actor: Actor | None,
-    limit: str | None = None,
-    cursor: str | None = None,
+    type: FromPath[str],
+    id: FromPath[str],
+    settings: NamedDependency[Settings],
+    links: NamedDependency[Links],
+    actor: NamedDependency[Actor | None],
+    limit: FromQuery[str | None] = None,
+    cursor: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """Public types need no credentials; then only ready pictures are listed, with the fields a visitor may know."""
     ref = parse_ref(type, id)
@@ -157,12 +169,12 @@ def for_visitor(image: ImageView) -> dict[str, Any]:
 
 @get("/", summary="Images of all galleries, newest first", **permit("viewer"))
 async def list_images(
-    links: Links,
-    status: str | None = None,
-    tag: str | None = None,
-    type: str | None = None,
-    limit: str | None = None,
-    cursor: str | None = None,
+    links: NamedDependency[Links],
+    status: FromQuery[str | None] = None,
+    tag: FromQuery[str | None] = None,
+    type: FromQuery[str | None] = None,
+    limit: FromQuery[str | None] = None,
+    cursor: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     if status and status not in STATUSES:
         raise FormError({"status": f"Use one of {', '.join(STATUSES)}."})
@@ -177,7 +189,7 @@ async def list_images(
 
 
 @get("/{id:str}", summary="One image", **permit("viewer"))
-async def show(id: str, links: Links) -> Response[bytes]:
+async def show(id: FromPath[str], links: NamedDependency[Links]) -> Response[bytes]:
     """The `ETag` is the row's revision, for `If-Match` on a change."""
     return _answer(await queries.get_image(parse_image_id(id), links))
 
@@ -187,7 +199,9 @@ def _answer(image: ImageView) -> Response[bytes]:
 
 
 @put("/{id:str}/metadata", summary="Change what is said about an image", **permit("editor"))
-async def change_metadata(id: str, request: Http, links: Links, actor: Actor) -> Response[bytes]:
+async def change_metadata(
+    id: FromPath[str], request: Http, links: NamedDependency[Links], actor: NamedDependency[Actor]
+) -> Response[bytes]:
     """Only the fields sent change, null clears: `alt_text, decorative, caption, tags, is_primary, focal_point, attributes`."""
     image_id = parse_image_id(id)
     changes = read_metadata(await read_json(request))
@@ -205,7 +219,9 @@ def _if_match(request: Http) -> int | None:
 
 
 @put("/entity/{type:str}/{id:str}/order", summary="Put a gallery in order", **permit("editor"))
-async def reorder(type: str, id: str, request: Http, links: Links, actor: Actor) -> Response[bytes]:
+async def reorder(
+    type: FromPath[str], id: FromPath[str], request: Http, links: NamedDependency[Links], actor: NamedDependency[Actor]
+) -> Response[bytes]:
     """`{"ids": […]}`: all of the gallery's images, each once, else 409."""
     ref = parse_ref(type, id)
     sent = await read_json(request)
@@ -223,7 +239,9 @@ async def reorder(type: str, id: str, request: Http, links: Links, actor: Actor)
 
 
 @post("/{id:str}/trash", summary="Move an image to the trash", status_code=200, **permit("editor"))
-async def trash(id: str, settings: Settings, links: Links, actor: Actor) -> Response[bytes]:
+async def trash(
+    id: FromPath[str], settings: NamedDependency[Settings], links: NamedDependency[Links], actor: NamedDependency[Actor]
+) -> Response[bytes]:
     image_id = parse_image_id(id)
     await disposal.trash_image(image_id, actor=actor, deletes_per_hour=settings.deletes_per_hour)
     return _answer(await queries.get_image(image_id, links))
@@ -235,14 +253,14 @@ async def trash(id: str, settings: Settings, links: Links, actor: Actor) -> Resp
     status_code=200,
     **permit("editor"),
 )
-async def restore(id: str, links: Links, actor: Actor) -> Response[bytes]:
+async def restore(id: FromPath[str], links: NamedDependency[Links], actor: NamedDependency[Actor]) -> Response[bytes]:
     image_id = parse_image_id(id)
     await disposal.restore_image(image_id, actor=actor)
     return _answer(await queries.get_image(image_id, links))
 
 
 @delete("/{id:str}", summary="Delete an image for good", status_code=204, **permit("editor"))
-async def remove(id: str, settings: Settings, actor: Actor) -> None:
+async def remove(id: FromPath[str], settings: NamedDependency[Settings], actor: NamedDependency[Actor]) -> None:
     """Row, renditions and original; the bytes are gone within seconds. A second time: 404."""
     await disposal.delete_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
 

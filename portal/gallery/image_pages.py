@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from litestar import Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.response import Template
 
 from portal.accounts.guards import permit
@@ -54,7 +56,7 @@ class Step:
 
 
 @get("/images/{id:str}", name="gallery:image", include_in_schema=False, **permit("viewer"))
-async def show(request: AnyRequest, links: Links, id: str) -> Template:
+async def show(request: AnyRequest, links: NamedDependency[Links], id: FromPath[str]) -> Template:
     return await _show(request, await queries.get_image(parse_image_id(id), links), links, FormView({}, {}))
 
 
@@ -97,7 +99,9 @@ def _step(entry: AuditEntry) -> Step:
 
 
 @post("/images/{id:str}", name="gallery:edit", include_in_schema=False, status_code=200, **permit("editor"))
-async def edit(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any] | Template:
+async def edit(
+    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
+) -> Response[Any] | Template:
     """A refused or overtaken change comes back with what was typed; nothing is lost."""
     image_id = parse_image_id(id)
     sent = await read_form(request)

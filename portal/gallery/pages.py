@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar import Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 from litestar.response import Template
 
 from portal.accounts.guards import permit
@@ -52,7 +54,12 @@ def upload_limits(settings: Settings, entity_type: str) -> UploadLimits:
 
 @get("/entities/{type:str}/{id:str}", name="gallery:show", include_in_schema=False, **permit("viewer"))
 async def show(
-    request: AnyRequest, settings: Settings, links: Links, type: str, id: str, cursor: str | None = None
+    request: AnyRequest,
+    settings: NamedDependency[Settings],
+    links: NamedDependency[Links],
+    type: FromPath[str],
+    id: FromPath[str],
+    cursor: FromQuery[str | None] = None,
 ) -> Template:
     return await _show(request, parse_ref(type, id), settings, links, cursor=cursor)
 
@@ -104,7 +111,7 @@ def _url(request: AnyRequest, ref: EntityRef) -> str:
 
 
 @get("/entities/{type:str}/{id:str}/grid", name="gallery:grid", include_in_schema=False, **permit("viewer"))
-async def grid(request: AnyRequest, links: Links, type: str, id: str) -> Template:
+async def grid(request: AnyRequest, links: NamedDependency[Links], type: FromPath[str], id: FromPath[str]) -> Template:
     return await page(request, "gallery/_grid.html", **await _gallery_context(request, parse_ref(type, id), links))
 
 
@@ -122,13 +129,13 @@ async def _after_change(request: AnyRequest, ref: EntityRef, links: Links, toast
 )
 async def upload(
     request: AnyRequest,
-    settings: Settings,
-    store: Store,
-    pool: RenderPool,
-    links: Links,
-    actor: Actor,
-    type: str,
-    id: str,
+    settings: NamedDependency[Settings],
+    store: NamedDependency[Store],
+    pool: NamedDependency[RenderPool],
+    links: NamedDependency[Links],
+    actor: NamedDependency[Actor],
+    type: FromPath[str],
+    id: FromPath[str],
 ) -> Response[Any] | Template:
     """From the upload zone (one file, htmx): a card or a problem; from the plain form: back to the gallery."""
     ref = parse_ref(type, id)
@@ -174,7 +181,9 @@ async def _cards(request: AnyRequest, ids: bytes, links: Links) -> Response[str]
 
 
 @get("/images/{id:str}/card", name="gallery:card", include_in_schema=False, **permit("viewer"))
-async def card(request: AnyRequest, links: Links, id: str, edit: int = 0) -> Template:
+async def card(
+    request: AnyRequest, links: NamedDependency[Links], id: FromPath[str], edit: FromQuery[int] = 0
+) -> Template:
     return await _card(request, links, id, edit=bool(edit) and _can_edit(request))
 
 
@@ -189,7 +198,9 @@ async def _form(request: AnyRequest) -> dict[str, str]:
 
 
 @post("/images/{id:str}/text", name="gallery:describe", include_in_schema=False, status_code=200, **permit("editor"))
-async def describe(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any]:
+async def describe(
+    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
+) -> Response[Any]:
     form = await _form(request)
     changes = _words(form)
     await service.change_image(parse_image_id(id), changes, actor=actor, revision=_revision(form))
@@ -223,14 +234,18 @@ def _revision(form: dict[str, str]) -> int | None:
     status_code=200,
     **permit("editor"),
 )
-async def make_primary(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any]:
+async def make_primary(
+    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
+) -> Response[Any]:
     image = await queries.get_image(parse_image_id(id), links)
     await service.change_image(parse_image_id(id), {"is_primary": True}, actor=actor)
     return await _after_change(request, image.entity, links, Toast("This picture is now the primary one"))
 
 
 @post("/images/{id:str}/move", name="gallery:move", include_in_schema=False, status_code=200, **permit("editor"))
-async def move(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any]:
+async def move(
+    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
+) -> Response[Any]:
     image = await queries.get_image(parse_image_id(id), links)
     await service.move_image(parse_image_id(id), (await _form(request)).get("direction", ""), actor=actor)
     return await _after_change(request, image.entity, links)
@@ -243,7 +258,13 @@ async def move(request: AnyRequest, links: Links, actor: Actor, id: str) -> Resp
     status_code=200,
     **permit("editor"),
 )
-async def reorder(request: AnyRequest, links: Links, actor: Actor, type: str, id: str) -> Response[Any]:
+async def reorder(
+    request: AnyRequest,
+    links: NamedDependency[Links],
+    actor: NamedDependency[Actor],
+    type: FromPath[str],
+    id: FromPath[str],
+) -> Response[Any]:
     ref = parse_ref(type, id)
     ids = [parse_image_id(each) for each in (await read_form_lists(request)).get("ids", [])]
     await service.reorder_gallery(ref, ids, actor=actor)
@@ -253,7 +274,13 @@ async def reorder(request: AnyRequest, links: Links, actor: Actor, type: str, id
 @post(
     "/images/{id:str}/trash", name="gallery:trash_image", include_in_schema=False, status_code=200, **permit("editor")
 )
-async def trash_image(request: AnyRequest, settings: Settings, links: Links, actor: Actor, id: str) -> Response[Any]:
+async def trash_image(
+    request: AnyRequest,
+    settings: NamedDependency[Settings],
+    links: NamedDependency[Links],
+    actor: NamedDependency[Actor],
+    id: FromPath[str],
+) -> Response[Any]:
     image = await queries.get_image(parse_image_id(id), links)
     await disposal.trash_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
     undo = request.app.route_reverse("gallery:restore", id=image.id)
@@ -261,14 +288,18 @@ async def trash_image(request: AnyRequest, settings: Settings, links: Links, act
 
 
 @post("/images/{id:str}/restore", name="gallery:restore", include_in_schema=False, status_code=200, **permit("editor"))
-async def restore(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any]:
+async def restore(
+    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
+) -> Response[Any]:
     await disposal.restore_image(parse_image_id(id), actor=actor)
     image = await queries.get_image(parse_image_id(id), links)
     return await _after_change(request, image.entity, links, Toast("Restored to its place"))
 
 
 @post("/images/{id:str}/retry", name="gallery:retry", include_in_schema=False, status_code=200, **permit("editor"))
-async def retry(request: AnyRequest, links: Links, actor: Actor, id: str) -> Response[Any]:
+async def retry(
+    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
+) -> Response[Any]:
     await service.retry_image(parse_image_id(id), actor=actor)
     image = await queries.get_image(parse_image_id(id), links)
     back = _url(request, image.entity)
@@ -276,7 +307,13 @@ async def retry(request: AnyRequest, links: Links, actor: Actor, id: str) -> Res
 
 
 @post("/images/{id:str}/delete", name="gallery:delete", include_in_schema=False, **permit("editor"))
-async def delete(request: AnyRequest, settings: Settings, links: Links, actor: Actor, id: str) -> Response[Any]:
+async def delete(
+    request: AnyRequest,
+    settings: NamedDependency[Settings],
+    links: NamedDependency[Links],
+    actor: NamedDependency[Actor],
+    id: FromPath[str],
+) -> Response[Any]:
     image = await queries.get_image(parse_image_id(id), links)
     disposal.refuse_live(image.trashed_at is not None)
     await disposal.delete_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
@@ -284,7 +321,12 @@ async def delete(request: AnyRequest, settings: Settings, links: Links, actor: A
 
 
 @get("/trash", name="gallery:trash", include_in_schema=False, **permit("viewer"))
-async def trash(request: AnyRequest, settings: Settings, links: Links, cursor: str | None = None) -> Template:
+async def trash(
+    request: AnyRequest,
+    settings: NamedDependency[Settings],
+    links: NamedDependency[Links],
+    cursor: FromQuery[str | None] = None,
+) -> Template:
     found = await queries.trashed_images(links=links, cursor=cursor, limit=50)
     now = dt.datetime.now(dt.UTC)
     items = [

@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from portal.accounts.guards import permit
 from portal.audit.actors import Actor
@@ -20,7 +22,7 @@ Http = Request[Any, Any, Any]
 
 
 @post("/images/cleanup", summary="Find, and remove if asked, what nobody owns", **permit("admin"))
-async def cleanup(request: Http, actor: Actor) -> Response[bytes]:
+async def cleanup(request: Http, actor: NamedDependency[Actor]) -> Response[bytes]:
     """`{"dry_run": true}` by default. The answer is a job: 200 when finished (see `Prefer: wait`), else 202."""
     sent = await read_json(request) if await request.body() else {}
     dry_run = sent.get("dry_run", True) if isinstance(sent, dict) else None
@@ -42,13 +44,13 @@ def job_response(job: JobView) -> Response[bytes]:
 
 
 @get("/jobs", summary="Jobs, newest first", **permit("viewer"))
-async def jobs(limit: str | None = None, cursor: str | None = None) -> Response[bytes]:
+async def jobs(limit: FromQuery[str | None] = None, cursor: FromQuery[str | None] = None) -> Response[bytes]:
     page = await list_jobs(cursor=cursor, limit=read_limit(limit))
     return json_response(200, {"jobs": page.items, "total": page.total, "next": page.next})
 
 
 @get("/jobs/{id:str}", summary="One job", **permit("viewer"))
-async def job(id: str) -> Response[bytes]:
+async def job(id: FromPath[str]) -> Response[bytes]:
     try:
         return json_response(200, await get_job(UUID(id)))
     except ValueError as error:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from litestar import Request, Response, Router, get
+from litestar.params import FromPath
 
 from portal.errors import NotFound
 from portal.web.assets import find_asset
 
 
 @get("/static/{path:path}", opt={"permission": "public"}, include_in_schema=False, sync_to_thread=False)
-def static(request: Request[Any, Any, Any], path: str) -> Response[bytes]:
+def static(request: Request[Any, Any, Any], path: FromPath[str]) -> Response[bytes]:
     asset = find_asset(path.lstrip("/"))
     if asset is None:
         raise NotFound("There is nothing at this address.")
