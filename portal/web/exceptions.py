@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -11,6 +12,7 @@ import structlog
 from litestar import MediaType, Request, exceptions
 from litestar.response import Response
 from litestar.response.base import ASGIResponse
+from litestar.utils import normalize_path
 
 from portal import errors
 from portal.database import AWAY
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _STATUSES: Final[dict[int, type[PortalError]]] = {
     error.status: error
@@ -83,13 +86,24 @@ async def _respond(request: AnyRequest, raised: Exception) -> ASGIResponse:
     headers = {"cache-control": "no-store", "vary": "Accept, HX-Request"}
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
-    if isinstance(raised, exceptions.HTTPException) and (allow := (raised.headers or {}).get("Allow")):
-        headers["allow"] = allow
+    if error.status == 405:
+        headers["allow"] = ", ".join(_methods_of(request))
     if error.status == 401:
         headers["www-authenticate"] = 'Bearer realm="portal"'
     if wants_json(request):
         return _json(request, error, headers)
     return await _html(request, error, headers)
+
+
+def _methods_of(request: AnyRequest) -> list[str]:
+    """What the address takes; Litestar's own answer does not say so, and RFC 9110 asks for it."""
+    route, path = request.app.asgi_router.handle_routing, normalize_path(request.scope["path"])
+    found: list[str] = []
+    for method in _METHODS:
+        with contextlib.suppress(exceptions.HTTPException):
+            route(path=path, method=method)
+            found.append(method)
+    return found
 
 
 def as_portal_error(error: Exception) -> PortalError:
