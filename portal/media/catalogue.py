@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 from uuid import UUID
 
 from portal import database
+from portal.media.conditional import http_date
 from portal.notices import FreshCache, listen
 from portal.storage.keys import original_key, rendition_key
 
@@ -50,6 +51,7 @@ class Entry:
     original: Source
     filename: str
     updated_at: datetime
+    last_modified: bytes
 
 
 class Catalogue:
@@ -100,6 +102,7 @@ async def load_entry(image_id: UUID) -> Entry | None:
         ),
         filename=row["filename"],
         updated_at=row["updated_at"],
+        last_modified=http_date(row["updated_at"]),
     )
 
 

@@ -7,25 +7,25 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import quote, unquote_plus
 from uuid import UUID
 
 from litestar import asgi
-from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import ASGIRouteHandler
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from portal.audit.actors import Actor
 from portal.errors import FormError, Gone, NotFound, NotReady, PortalError, Stale
 from portal.imaging.pool import RenderPool
 from portal.imaging.presets import PRESETS
 from portal.media.catalogue import Catalogue, Entry, Source
-from portal.media.conditional import Representation, Slice, choose, http_date
+from portal.media.conditional import Representation, Slice, choose
 from portal.media.hot import HotBytes, PrintRoom, read_source
 from portal.storage.links import Links
 from portal.storage.store import Store
-from portal.web.exceptions import problem
+from portal.web.exceptions import MethodNotAllowed, problem
 
 Authenticate = Callable[[Scope], Awaitable[Actor | None]]
 MOUNT: Final = "/api/images/serve"
@@ -39,6 +39,7 @@ _ALWAYS: Final = (
     (b"content-security-policy", b"default-src 'none'; sandbox"),
 )
 _RETRY: Final = 2
+_SHORT: Final = 200  # bytes of a query worth remembering
 
 Freshness = Literal["minute", "day", "immutable"]
 _PUBLIC: Final[Mapping[Freshness, bytes]] = {
@@ -79,10 +80,14 @@ def image_server(
 
     @asgi(MOUNT, name="media:serve", is_mount=True, opt={"permission": "scoped"}, copy_scope=False)
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        rest, scope["path"] = scope["path"], MOUNT + scope["path"]  # whole again, for the log and for errors
+        if not scope["path"].startswith(MOUNT):  # cut off by the router; whole again for the log and for errors
+            scope["path"] = MOUNT + scope["path"]
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
-            raise MethodNotAllowedException(headers={"Allow": "GET, HEAD"})
-        wish = read_wish(_image_id(rest), scope["query_string"])
+            error = MethodNotAllowed("Pictures are only read here, with GET or HEAD.")
+            await _refuse(scope, send, error, (b"allow", b"GET, HEAD"))
+            return
+        query = scope["query_string"]
+        wish = (_known_wish if len(query) <= _SHORT else read_wish)(scope["path"], query)
         entry = await catalogue.find(wish.image_id)
         try:
             await answer(scope, send, wish, entry)
@@ -103,7 +108,8 @@ def image_server(
         if part.status == 412:
             raise Stale("The picture has changed since.")
         if part.status == 416:
-            await _refuse_range(scope, send, what.length)
+            error = RangeBeyond(f"The picture has {what.length} bytes; this range lies beyond them.")
+            await _refuse(scope, send, error, (b"content-range", b"bytes */%d" % what.length))
             return
         if data is None and part.status in (200, 206):
             data = await read_source(source, store, hot)
@@ -113,26 +119,37 @@ def image_server(
     return serve
 
 
-def _image_id(path: str) -> UUID:
-    """From what follows the mount: `/<id>/`. Raises NotFound for what cannot be an id."""
-    text = path.removesuffix("/")
-    try:
-        if len(text) != 37 or text[0] != "/":
-            raise ValueError(path)
-        return UUID(text[1:])
-    except ValueError as error:
-        raise _unknown() from error
+def straight_to(images: ASGIRouteHandler, app: ASGIApp) -> ASGIApp:
+    """Before sessions and router: pictures go straight to their route, which needs neither; all else to `app`."""
+
+    async def choose_way(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(MOUNT + "/"):
+            await images.fn(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return choose_way
 
 
-def read_wish(image_id: UUID, query: bytes) -> Wish:
-    """Raises NotFound for an unknown size, FormError for an unknown format. A name given twice: the last."""
+def read_wish(path: str, query: bytes) -> Wish:
+    """Raises NotFound for an id or size that cannot be, FormError for an unknown format. A name given twice: the last."""
     asked = _parse(query)
     size, form = asked.get("size", "optimized"), asked.get("format", "auto")
     if size != ORIGINAL and size not in PRESETS:
         raise NotFound(f"There is no size of this name. The sizes are {', '.join(PRESETS)}.")
     if form not in FORMATS:
         raise FormError({"format": f"Use one of {', '.join(FORMATS)}."})
+    text = path[len(MOUNT) :].removesuffix("/")
+    try:
+        if len(text) != 37 or text[0] != "/":
+            raise ValueError(path)
+        image_id = UUID(text[1:])
+    except ValueError as error:
+        raise _unknown() from error
     return Wish(image_id, size, form, asked.get("v"), asked.get("exp"), asked.get("sig"), asked.get("download") == "1")
+
+
+_known_wish = lru_cache(maxsize=8192)(read_wish)  # a page asks for the same pictures again and again
 
 
 def _parse(query: bytes) -> dict[str, str]:
@@ -212,7 +229,7 @@ def _headers(
     headers = [
         *_ALWAYS,
         (b"etag", source.etag),
-        (b"last-modified", http_date(entry.updated_at)),
+        (b"last-modified", entry.last_modified),
         (b"cache-control", (_PUBLIC if is_public else _PRIVATE)[freshness]),
         (b"cross-origin-resource-policy", b"same-origin" if wish.size == ORIGINAL else b"cross-origin"),
     ]
@@ -250,15 +267,14 @@ async def _send(
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _refuse_range(scope: Scope, send: Send, length: int) -> None:
-    """Not raised: an error's answer could not say how long the picture is."""
-    error = RangeBeyond(f"The picture has {length} bytes; this range lies beyond them.")
+async def _refuse(scope: Scope, send: Send, error: PortalError, header: tuple[bytes, bytes]) -> None:
+    """Not raised, because the answer needs a header that only this place knows."""
     body = json.dumps(problem(error, scope.get("request_id"))).encode()  # type: ignore[arg-type]
     headers = [
         (b"content-type", b"application/problem+json"),
-        (b"content-range", b"bytes */%d" % length),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
+        header,
     ]
-    await send({"type": "http.response.start", "status": 416, "headers": headers})
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -21,7 +21,7 @@ from portal.embed import cards, pages
 from portal.embed.keys import Grants
 from portal.media import api as media_api
 from portal.media.catalogue import Catalogue
-from portal.media.pages import image_server
+from portal.media.pages import image_server, straight_to
 from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.admission import AdmissionMiddleware
@@ -68,7 +68,7 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
         middleware=[AdmissionMiddleware],
         openapi_config=None,
     )
-    wrapped = SecurityMiddleware(SessionMiddleware(app.asgi_handler), config)
+    wrapped = SecurityMiddleware(straight_to(serve, SessionMiddleware(app.asgi_handler)), config)
 
     async def with_app(scope: Any, receive: Any, send: Any) -> None:
         scope["app"] = scope["litestar_app"] = app

@@ -183,7 +183,7 @@ async def test_what_cannot_be_is_refused_in_plain_words(portal: SmallPortal, vis
     for query in (b"%", b"&&&", b"=", b"size", b"size=%ff%fe", b"size=card&v=%00", b"exp=x&sig=%ff"):
         answer = await visitor.get(httpx.URL(f"http://127.0.0.1/api/images/serve/{image_id}", query=query))
         assert answer.status_code in (200, 404)
-    assert read_wish(image_id, b"\xff=\xff&size=large&sig=\xff&size=card").size == "card"
+    assert read_wish(url(image_id), b"\xff=\xff&size=large&sig=\xff&size=card").size == "card"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "QUERY"])
