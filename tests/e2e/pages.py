@@ -1,0 +1,210 @@
+"""The portal's pages as a person sees them: what is on them is found by its words and roles."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.sync_api import FilePayload, Locator, Page, expect
+
+READY_MS = 30_000  # several large photographs one after the other on a busy machine
+
+
+def payload(name: str, data: bytes, media_type: str = "image/jpeg") -> FilePayload:
+    return {"name": name, "mimeType": media_type, "buffer": data}
+
+
+@dataclass
+class SignIn:
+    page: Page
+    url: str
+
+    def open(self) -> SignIn:
+        self.page.goto(f"{self.url}/login")
+        return self
+
+    def sign_in(self, email: str, password: str) -> None:
+        self.page.get_by_label("E-mail").fill(email)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(lambda url: "/login" not in url)
+
+
+@dataclass
+class SetUp:
+    page: Page
+
+    def create_account(self, link: str, name: str, email: str, password: str) -> None:
+        self.page.goto(link)
+        self.page.get_by_label("Your name").fill(name)
+        self.page.get_by_label("E-mail").fill(email)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Create the account").click()
+        expect(self.page.get_by_role("navigation", name="Main", exact=True)).to_be_visible()
+
+
+@dataclass
+class Account:
+    page: Page
+    url: str
+
+    def open(self) -> Account:
+        self.page.goto(f"{self.url}/account")
+        return self
+
+    def sign_out(self) -> None:
+        self.page.get_by_role("button", name="Sign out", exact=True).click()
+        expect(self.page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+    def end_other_sessions(self) -> None:
+        buttons = self.page.get_by_role("button", name="Sign out there")
+        while buttons.count():
+            buttons.first.click()
+            expect(self.page.get_by_role("status").filter(has_text="Signed out there")).to_be_visible()
+
+
+@dataclass
+class EntityList:
+    page: Page
+    url: str
+
+    def open(self, type: str = "inventory_items") -> EntityList:
+        self.page.goto(f"{self.url}/entities/{type}")
+        return self
+
+    def create(self, id: str, name: str, singular: str = "item") -> Gallery:
+        """By the form on the page; ends on the new gallery."""
+        self.page.locator("details.adder summary").click()
+        form = self.page.get_by_role("form", name=f"Add {singular}")
+        form.get_by_label("Name", exact=True).fill(name)
+        form.get_by_label("Id", exact=True).fill(id)
+        form.get_by_role("button", name="Add and open its gallery").click()
+        expect(self.page.get_by_role("heading", level=1, name=name)).to_be_visible()
+        return Gallery(self.page, self.url)
+
+
+@dataclass
+class Gallery:
+    """One entity's pictures. Cards are found by the name they show: alt text, else file name."""
+
+    page: Page
+    url: str
+
+    def open(self, id: str, type: str = "inventory_items") -> Gallery:
+        self.page.goto(f"{self.url}/entities/{type}/{id}")
+        return self
+
+    # -- what is there ----------------------------------------------------------------------------------------------
+
+    @property
+    def cards(self) -> Locator:
+        return self.page.locator(".image-card")
+
+    @property
+    def toast(self) -> Locator:
+        return self.page.locator("#toasts .toast")
+
+    def card(self, name: str) -> Locator:
+        return self.cards.filter(has=self.page.locator(".name", has_text=re.compile(f"^{re.escape(name)}$")))
+
+    def link(self, name: str) -> Locator:
+        return self.card(name).locator(".open")
+
+    def names(self) -> list[str]:
+        return self.cards.locator(".name").all_text_contents()
+
+    def expect_names(self, *names: str) -> None:
+        expect(self.cards.locator(".name")).to_have_text(list(names))
+
+    def expect_primary(self, name: str) -> None:
+        expect(self.page.locator(".image-card.lead .name")).to_have_text([name])
+
+    def expect_ready(self, count: int) -> None:
+        """All are there with pictures that the browser could decode."""
+        expect(self.cards).to_have_count(count, timeout=READY_MS)
+        expect(self.page.locator(".image-card[aria-busy]")).to_have_count(0, timeout=READY_MS)
+        pictures = self.cards.locator(".pic > img:not(.blur)")
+        expect(pictures).to_have_count(count)
+        for picture in pictures.all():
+            picture.scroll_into_view_if_needed()
+            expect(picture).to_have_js_property("complete", True)
+            assert picture.evaluate("(image) => image.naturalWidth") > 0
+
+    # -- adding -----------------------------------------------------------------------------------------------------
+
+    def drop(self, files: list[FilePayload]) -> None:
+        """As from a folder of the desktop onto the page."""
+        sent = [{**file, "buffer": base64.b64encode(file["buffer"]).decode()} for file in files]
+        self.page.evaluate(
+            """async (files) => {
+              const transfer = new DataTransfer();
+              for (const { name, mimeType, buffer } of files) {
+                const bytes = Uint8Array.from(atob(buffer), (letter) => letter.charCodeAt(0));
+                transfer.items.add(new File([bytes], name, { type: mimeType }));
+              }
+              for (const kind of ["dragenter", "dragover", "drop"])
+                document.querySelector("main").dispatchEvent(
+                  new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+            }""",
+            sent,
+        )
+
+    def choose(self, *files: FilePayload) -> None:
+        self.page.locator("#upload-files").set_input_files(list(files))
+
+    def row(self, filename: str) -> Locator:
+        """The file's line in the tray, while it is on its way or needs somebody."""
+        named = self.page.locator('[data-part="name"]', has_text=re.compile(f"^{re.escape(filename)}$"))
+        return self.page.locator(".upload-row").filter(has=named)
+
+    # -- changing ---------------------------------------------------------------------------------------------------
+
+    def describe(self, name: str, alt_text: str, caption: str = "") -> None:
+        """In place, by the card's own form."""
+        self.card(name).get_by_role("link", name="Add alt text").click()
+        form = self.cards.locator("form.fields")
+        form.get_by_label("Alt text").fill(alt_text)
+        form.get_by_label("Caption").fill(caption)
+        form.get_by_role("button", name="Save").click()
+        expect(self.link(alt_text)).to_be_visible()
+
+    def make_primary(self, name: str) -> None:
+        """By the star at the card's corner."""
+        self.card(name).hover()
+        self.card(name).get_by_role("button", name="Make primary:").click()
+        self.expect_primary(name)
+
+    def choose_in_menu(self, name: str, words: str) -> None:
+        self.card(name).hover()
+        self.card(name).get_by_role("button", name="More for").click()
+        self.card(name).locator(".menu").get_by_role("button", name=words).click()
+
+    def drag(self, name: str, onto: str) -> None:
+        self.card(name).drag_to(self.card(onto))
+
+    def undo(self) -> None:
+        self.toast.get_by_role("button", name="Undo").click()
+
+
+@dataclass
+class ImagePage:
+    page: Page
+
+    @property
+    def form(self) -> Locator:
+        return self.page.locator("#metadata-form")
+
+    def describe(self, **fields: str) -> None:
+        for label, text in fields.items():
+            self.form.get_by_label(label.replace("_", " ").capitalize(), exact=False).first.fill(text)
+        self.form.get_by_role("button", name="Save").click()
+
+
+def natural_size(image: Locator) -> tuple[int, int]:
+    """Waits until it is decoded. Raises what the browser says of a picture that it cannot show."""
+    size: dict[str, Any] = image.evaluate(
+        "async (image) => { await image.decode(); return { width: image.naturalWidth, height: image.naturalHeight } }"
+    )
+    return size["width"], size["height"]
