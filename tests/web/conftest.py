@@ -6,12 +6,21 @@ from typing import Any
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from litestar import Litestar
 
-from portal.accounts import users
+from portal.accounts import passwords, users
 from portal.audit.actors import SYSTEM
 from portal.settings import Settings
 from tests.web.small_portal import PASSWORD, Browse, build
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """argon2id with small numbers: what its cost protects is tested with the accounts, not on every page."""
+    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr(passwords, "_hasher", quick)
+    monkeypatch.setattr(passwords, "_NOBODY", quick.hash("nobody"))
 
 
 @pytest.fixture
