@@ -15,7 +15,7 @@ from portal.media.conditional import http_date
 from portal.notices import FreshCache, listen
 from portal.storage.keys import original_key, rendition_key
 
-ENTRIES: Final = 50_000  # about 3 KB each
+ENTRIES: Final = 10_000  # about 4 KB each
 _QUERY: Final = """
     SELECT e.type, i.trashed_at IS NOT NULL AS is_trashed, i.status, i.version, i.rendering, i.renditions,
            i.extension, i.media_type, i.filename, i.bytes, i.sha256, i.updated_at

@@ -8,11 +8,15 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import structlog
+
 from portal.errors import Busy, FileRefused, Gone, NotReady
 from portal.imaging.pool import RenderPool
 from portal.media.catalogue import Entry, Source
 from portal.storage.keys import rendition_key
 from portal.storage.store import Store
+
+log = structlog.get_logger()
 
 HOT_BYTES: Final = 64 * 1024 * 1024
 MOST_WAITING: Final = 16
@@ -47,9 +51,14 @@ async def read_source(source: Source, store: Store, hot: HotBytes) -> bytes:
     """The object's bytes, checked the first time. Raises Gone when they are lost or no longer what was stored."""
     data = hot.get(source.key)
     if data is None:
-        data = await store.read(source.key)
+        try:
+            data = await store.read(source.key)
+        except Gone:
+            log.error("object missing", key=source.key)
+            raise
         digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
         if digest != source.sha256:
+            log.error("checksum mismatch", key=source.key)
             raise Gone("The bytes of this picture are damaged. It has to be healed from a backup or uploaded again.")
         hot.put(source.key, data)
     return data

@@ -21,8 +21,7 @@ from portal.gallery.queries import get_image
 from portal.gallery.renditions import render_all
 from portal.gallery.service import change_image
 from portal.imaging.presets import READY
-from portal.media.hot import HotBytes
-from portal.media.pages import attachment, read_wish
+from portal.media.pages import read_wish
 from portal.settings import Settings
 from portal.storage.keys import original_key, rendition_key
 from tests import samples
@@ -223,18 +222,6 @@ async def test_a_download_carries_the_pictures_name(portal: SmallPortal, visitor
     assert "content-disposition" not in (await visitor.get(url(image_id, size="card"))).headers
 
 
-@pytest.mark.parametrize(
-    "name", ['a"b.jpg', "a\\b.jpg", "a;b.jpg", "a%41b.jpg", "a\r\nx: y.jpg", "\ud800.jpg", "日本.jpg"]
-)
-def test_no_filename_breaks_out_of_its_header(name: str):
-    header = attachment(name)
-    plain = header.partition('filename="')[2].partition('"')[0]
-    assert header.isascii()
-    assert header.isprintable()
-    assert header.count('"') == 2
-    assert not set(plain) & set('"\\%\r\n')
-
-
 async def test_the_original_is_for_those_who_signed_in_and_always_a_download(
     portal: SmallPortal, visitor: httpx.AsyncClient
 ):
@@ -369,18 +356,6 @@ async def test_print_of_a_lost_original_is_gone(portal: SmallPortal, visitor: ht
     image_id = await portal.studio.add(ref)
     portal.studio.store.path_of(original_key(ref.type, image_id, 1, "jpg")).unlink()
     assert_problem(await visitor.get(url(image_id, size="print")), 410, "gone")
-
-
-def test_hot_bytes_keep_what_was_used_last_and_stay_within_their_limit():
-    hot = HotBytes(limit=160)
-    for number in range(20):
-        hot.put(str(number), bytes([number]) * 10)
-        hot.get("0")
-    assert hot.get("0") is not None
-    assert hot.get("1") is None
-    assert sum(hot.get(str(number)) is not None for number in range(20)) == 16
-    hot.put("large", bytes(11))
-    assert hot.get("large") is None
 
 
 async def test_an_editor_signs_a_link_for_somebody_without_account(portal: SmallPortal, visitor: httpx.AsyncClient):
