@@ -45,7 +45,7 @@ else
         need_venv "$python"
         "$python" -m venv --clear .venv
     fi
-    pip=".venv/bin/python -m pip --quiet --disable-pip-version-check"
+    pip=".venv/bin/python -m pip -qq --disable-pip-version-check"
     $pip install --require-hashes -r requirements-dev.lock
     $pip install --no-deps --no-build-isolation --editable .
 fi
