@@ -142,13 +142,17 @@ def test_nothing_is_changed_by_a_route_for_everybody(app: Litestar) -> None:
 
 
 def _settings_of_code() -> set[str]:
-    """What portal/settings.py reads: every string of capitals given to a reader, beside the names built from types."""
-    tree = ast.parse((CHECKOUT / "portal" / "settings.py").read_text("utf-8"))
+    """What portal/settings.py reads: `read.text("HOST")`, `_megabytes(read, "FREE_SPACE_MB", …)`, and one for each type."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse((CHECKOUT / "portal" / "settings.py").read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and any(isinstance(part, ast.Name) and part.id == "read" for part in ast.walk(node))
+    ]
     words = {
         argument.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        for argument in node.args[:2]
+        for call in calls
+        for argument in call.args[:2]
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }
     names = {f"PORTAL_{word}" for word in words if re.fullmatch(r"[A-Z][A-Z_]+", word)}
