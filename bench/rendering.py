@@ -29,7 +29,7 @@ def measure(photo_paths: Sequence[Path]) -> dict[str, Any]:
     Without photos one of 12 MP is made from gradients and noise.
     """
     with tempfile.TemporaryDirectory() as folder:
-        photos = list(photo_paths) or [_make_photo(Path(folder))]
+        photos = list(photo_paths) or [make_photo(Path(folder))]
         measured = {photo.name: _measure_photo(photo) for photo in photos}
     return {
         "cpu_ms": measured,
@@ -108,7 +108,7 @@ def _encode(picture: Image.Image, quality: int = 82, progressive: bool = False) 
     return out.getvalue()
 
 
-def _make_photo(folder: Path) -> Path:
+def make_photo(folder: Path) -> Path:
     """12 MP, about as hard to decode as a camera's: gradients, shapes' edges and a sensor's noise."""
     size = (4032, 3024)
     ramp = Image.linear_gradient("L").resize(size)

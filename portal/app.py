@@ -15,11 +15,13 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
+from litestar.types import Scope
 
 from portal import database
 from portal.accounts import pages as account_pages
 from portal.accounts.sessions import SessionMiddleware, authenticate
 from portal.accounts.setup import make_admin_from_settings
+from portal.audit.actors import Actor
 from portal.embed import api as embed_api
 from portal.embed import cards as embed_cards
 from portal.embed import pages as embed_pages
@@ -33,7 +35,7 @@ from portal.idempotency import Presence
 from portal.maintenance import api as maintenance_api
 from portal.media import api as media_api
 from portal.media.catalogue import Catalogue
-from portal.media.pages import image_server
+from portal.media.pages import TakeTheLongWay, image_server, straight_to
 from portal.overview import api as overview_api
 from portal.overview import pages as overview_pages
 from portal.parts import Parts
@@ -82,7 +84,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
                 await asyncio.gather(*listeners, return_exceptions=True)
 
     images = image_server(
-        catalogue=catalogue, store=parts.store, pool=parts.pool, links=parts.links, authenticate=authenticate
+        catalogue=catalogue, store=parts.store, pool=parts.pool, links=parts.links, authenticate=_authenticate
     )
     app = Litestar(
         route_handlers=[images, *_routers()],
@@ -96,8 +98,15 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         request_max_body_size=None,  # AdmissionMiddleware bounds every body, by its route
         logging_config=None,  # portal.logs does it
     )
-    app.asgi_handler = SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings)
+    app.asgi_handler = straight_to(images, SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings))
     return app
+
+
+async def _authenticate(scope: Scope) -> Actor | None:
+    """Sessions need what the security middleware has found out: the short way has not passed it."""
+    if "request_id" not in scope:
+        raise TakeTheLongWay
+    return await authenticate(scope)
 
 
 def _routers() -> list[Any]:

@@ -157,8 +157,8 @@ def connection_arguments(settings: Settings, server: EmbeddedServer | None) -> d
 
 
 @contextlib.asynccontextmanager
-async def open_database(settings: Settings, *, size: int = 10) -> AsyncIterator[None]:
-    """Start (or adopt) the embedded server where no URL is set, and keep a pool until the end.
+async def open_database(settings: Settings, *, size: int = 8, warm: bool = False) -> AsyncIterator[None]:
+    """Start (or adopt) the embedded server where no URL is set, and keep a pool until the end (`warm`: all of it at once).
 
     Raises Unavailable in one sentence when the server cannot be had.
     """
@@ -171,7 +171,9 @@ async def open_database(settings: Settings, *, size: int = 10) -> AsyncIterator[
             stack.push_async_callback(_cancel, watch)
         DB.config = connection_arguments(settings, server)
         await _check_server()
-        DB.pool = await asyncpg.create_pool(**DB.config, min_size=1, max_size=size, command_timeout=30)
+        DB.pool = await asyncpg.create_pool(
+            **DB.config, min_size=size if warm else 1, max_size=size, command_timeout=30
+        )
         stack.push_async_callback(_close_pool)
         yield
 

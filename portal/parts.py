@@ -45,7 +45,7 @@ class Parts:
         `with_children` False starts no decoding children until a picture needs one.
         """
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(database.open_database(self.settings))
+            await stack.enter_async_context(database.open_database(self.settings, warm=with_children))
             await queue.migrate()
             known = await database.fetch_value("SELECT EXISTS (SELECT 1 FROM image)")
             await self.store.open_root(known=known)

@@ -28,7 +28,7 @@ async def show_keys(limit: FromQuery[str | None] = None, cursor: FromQuery[str |
     return json_response(200, {"embeds": page.items, "total": page.total, "next": page.next})
 
 
-@post("/", name="embed:issue", summary="Make a key; it is shown this once", **permit("editor"))
+@post("/", name="embed:issue", summary="Make a key; it is shown this once", **permit("editor", secret=True))
 async def issue(
     data: JSONBody[dict[str, Any]],
     settings: NamedDependency[Settings],

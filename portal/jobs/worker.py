@@ -131,7 +131,7 @@ class Worker:
                     await asyncio.wait_for(self._stop.wait(), delay * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
 
     async def _run_once(self) -> None:
-        pool = await asyncpg.create_pool(**database.DB.config, min_size=1, max_size=4, command_timeout=60)
+        pool = await asyncpg.create_pool(**database.DB.config, min_size=4, max_size=4, command_timeout=60)
         try:
             await _prune_log(pool)
             self._queuer = build(pool, self.tasks)

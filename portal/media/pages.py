@@ -14,7 +14,7 @@ from uuid import UUID
 
 from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from portal.audit.actors import Actor
 from portal.errors import FormError, Gone, NotFound, NotReady, PortalError, Stale
@@ -119,13 +119,33 @@ def image_server(
     return serve
 
 
+class TakeTheLongWay(Exception):
+    """Raised on the short way by what needs more than it has, as who the reader is."""
+
+
 def straight_to(images: ASGIRouteHandler, app: ASGIApp) -> ASGIApp:
-    """Before sessions and router: pictures go straight to their route, which needs neither; all else to `app`."""
+    """The short way: a picture that everybody (or a signature) may see is answered before anything else looks at the request.
+
+    Whatever cannot be answered so, errors included, goes the long way through `app`, which comes to the same route again
+    with a request id, security headers, sessions and the log.
+    """
 
     async def choose_way(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(MOUNT + "/"):
-            await images.fn(scope, receive, send)
-        else:
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(MOUNT + "/"):
+            await app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await images.fn(scope, receive, send_and_note)
+        except Exception:
+            if has_begun:
+                raise
             await app(scope, receive, send)
 
     return choose_way
@@ -269,6 +289,8 @@ async def _send(
 
 async def _refuse(scope: Scope, send: Send, error: PortalError, header: tuple[bytes, bytes]) -> None:
     """Not raised, because the answer needs a header that only this place knows."""
+    if "request_id" not in scope:
+        raise TakeTheLongWay
     body = json.dumps(problem(error, scope.get("request_id"))).encode()  # type: ignore[arg-type]
     headers = [
         (b"content-type", b"application/problem+json"),

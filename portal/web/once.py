@@ -57,13 +57,15 @@ async def once(
 
 
 class OnceMiddleware(ASGIMiddleware):
-    """For every POST below /api whose handler does not claim its key itself (`opt={"upload": True}`)."""
+    """For every POST below /api, but for handlers that claim their key themselves (`opt={"upload": True}`) and for those
+    whose answer holds a secret that must not be kept (`opt={"secret": True}`)."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         actor = scope.get("user")
         covered = scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/api/")
         handler_opt = getattr(scope.get("route_handler"), "opt", {})
-        key = key_of(scope) if covered and not handler_opt.get("upload") else None
+        excepted = handler_opt.get("upload") or handler_opt.get("secret")
+        key = key_of(scope) if covered and not excepted else None
         if key is None or not isinstance(actor, Actor):
             await next_app(scope, receive, send)
             return

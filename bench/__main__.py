@@ -1,0 +1,91 @@
+"""`make bench`: the README's table, measured side by side in one run. `python -m bench [--photos FOLDER] [--json FILE]`.
+
+A real portal in a process of its own (authentication, verification and queue on), real pictures, and beside it what it is
+held against: the barest Pillow pattern for rendering, uvicorn without a framework for serving.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench import rendering, serving, starting, uploading
+from bench.portal_process import PortalProcess
+
+PHOTOS = Path(__file__).resolve().parent.parent.parent / "shared" / "photos"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--photos", type=Path, default=PHOTOS, help="folder of 12 MP photographs; made ones without")
+    parser.add_argument("--json", type=Path, help="write all figures there")
+    arguments = parser.parse_args()
+    photos = sorted(arguments.photos.glob("p12_*.jpg")) if arguments.photos.is_dir() else []
+    figures: dict[str, Any] = {"rendering": rendering.measure(photos)}
+    with tempfile.TemporaryDirectory() as folder:
+        photos = photos or [rendering.make_photo(Path(folder))]
+        data_dir = Path(folder) / "data"
+        figures["start"] = starting.measure(data_dir)
+        with PortalProcess(data_dir) as portal:
+            figures["upload"] = uploading.measure(portal, photos)
+            figures["serve"] = serving.measure(portal)
+    print(table(figures))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2))
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Markdown, as it stands in the README."""
+    rendered, upload, serve, start = (figures[name] for name in ("rendering", "upload", "serve", "start"))
+    rows = [
+        ("Seven renditions of a 12 MP photo, CPU", f"{_mean(rendered['cpu_ms'], 'ours')} ms", _ratios(rendered)),
+        *(
+            (
+                f"Upload until all seven are ready, {each['at_once']} at a time",
+                f"{each['per_second']} pictures/s",
+                _cpu(each),
+            )
+            for each in upload["runs"]
+        ),
+        (
+            "Memory of server and children, peak while uploading",
+            f"{upload['peak_mb']} MB",
+            f"{upload['idle_mb']} MB idle",
+        ),
+        ("Page p99 while rendering flat out", f"{upload['page_p99_ms']} ms", ""),
+        (
+            "Thumbnail, requests/s (32 connections)",
+            f"{serve['portal_per_second']:,}",
+            f"{serve['to_bare_uvicorn']} × bare uvicorn ({serve['bare_per_second']:,})",
+        ),
+        ("Start, empty data directory", f"{start['first_s']} s", ""),
+        ("Start, warm data directory", f"{start['again_s']} s", ""),
+    ]
+    lines = ["| what | measured | held against |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(
+        [*lines, "", f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}"]
+    )
+
+
+def _mean(ms: dict[str, dict[str, float]], way: str) -> int:
+    return round(sum(each[way] for each in ms.values()) / len(ms))
+
+
+def _ratios(rendered: dict[str, Any]) -> str:
+    def spread(name: str) -> str:
+        ratios = sorted(rendered[name].values())
+        return f"{ratios[0]}" if ratios[0] == ratios[-1] else f"{ratios[0]} to {ratios[-1]}"
+
+    return f"{spread('ours_to_minimal')} × the barest Pillow pattern, {spread('ours_to_naive')} × naive Pillow"
+
+
+def _cpu(run: dict[str, Any]) -> str:
+    return f"{run['cpu_s']} s CPU a picture, all processes"
+
+
+if __name__ == "__main__":
+    main()
