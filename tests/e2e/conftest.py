@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -175,6 +176,11 @@ def states(request: pytest.FixtureRequest, browser: Browser) -> Callable[[str], 
         return kept[role]
 
     return state_of
+
+
+def new_id() -> str:
+    """For an entity that no other test knows."""
+    return f"E-{uuid4().hex[:8]}"
 
 
 class Api:

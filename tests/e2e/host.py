@@ -14,7 +14,7 @@ class OtherSite:
         site = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+            def do_GET(self) -> None:
                 page = f'<!DOCTYPE html><html lang="en"><title>Shop</title><body>{site.body}</body></html>'.encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/html; charset=utf-8")
