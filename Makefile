@@ -1,5 +1,5 @@
 # GNU make 3.81 or newer; works from any folder with `make -C <checkout>`. What each line does is in scripts/.
-.PHONY: help install run test check audit bench lock clean
+.PHONY: help install run test check check-format check-lint check-types check-imports check-templates check-house audit bench lock clean
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 BIN := .venv/bin
@@ -16,12 +16,26 @@ run: install ## serve on http://127.0.0.1:8000 (other settings: README.md)
 test: install ## all tests; a part with T=tests/unit
 	@sh scripts/test.sh $(T)
 
-check: install ## format, lint, types, import fences, templates: seconds, no database, no network
+check: install check-format check-lint check-types check-imports check-templates check-house ## format, lint, types, import fences, templates, house rules: seconds, no database, no network
+
+check-format check-lint check-types check-imports check-templates check-house: install
+
+check-format:
 	@$(BIN)/ruff format --check --quiet . || { echo "cure it with: $(BIN)/ruff format ."; exit 1; }
+
+check-lint:
 	@$(BIN)/ruff check --quiet .
+
+check-types:
 	@$(BIN)/basedpyright
+
+check-imports:
 	@said=$$($(BIN)/lint-imports) || { echo "$$said"; exit 1; }
+
+check-templates:
 	@$(BIN)/djlint --lint --quiet templates
+
+check-house:
 	@$(PY) -m pytest -q tests/test_house.py
 
 audit: install ## known vulnerabilities of the locked packages, hashes of the vendored files
