@@ -29,6 +29,16 @@ def static(request: Request[Any, Any, Any], path: FromPath[str]) -> Response[byt
     return Response(data, headers=headers, media_type=asset.media_type)
 
 
+@get("/favicon.ico", opt={"permission": "public"}, include_in_schema=False, sync_to_thread=False)
+def favicon() -> Response[bytes]:
+    """Browsers ask for it on pages that name no icon, as embeds."""
+    asset = find_asset("img/mark.svg")
+    if asset is None:
+        raise NotFound("There is nothing at this address.")
+    data, etag = _read(asset.file)
+    return Response(data, headers={"ETag": etag, "Cache-Control": "public, max-age=86400"}, media_type=asset.media_type)
+
+
 @cache
 def _read(path: Path) -> tuple[bytes, str]:
     """The few files of the checkout; a new version is a new process."""
@@ -36,4 +46,4 @@ def _read(path: Path) -> tuple[bytes, str]:
     return data, f'"{hashlib.sha256(data).hexdigest()[:32]}"'
 
 
-router = Router("/", route_handlers=[static])
+router = Router("/", route_handlers=[static, favicon])
