@@ -18,13 +18,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, StorageState, expect, sync_playwright
 
 from tests.e2e.host import OtherSite
-from tests.e2e.pages import SignIn
+from tests.e2e.pages import PASSWORD, SignIn, choose_password
 from tests.e2e.server import CHECKOUT, RunningPortal
 from tests.e2e.watch import Watch
 
 HERE = Path(__file__).resolve().parent
 RESULTS = CHECKOUT / "test-results"
-PASSWORD = "nine otters juggle"
 ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1",
     "--disable-dev-shm-usage",
@@ -165,11 +164,8 @@ def states(request: pytest.FixtureRequest, browser: Browser) -> Callable[[str], 
             if role == "admin":
                 SignIn(page, running.url).open().sign_in("admin@shop.example", PASSWORD)
             else:
-                page.goto(
-                    running.run("user", "create", f"{role}@shop.example", "--role", role, "--name", f"The {role}")
-                )
-                page.get_by_label("New password").fill(PASSWORD)
-                page.get_by_role("button", name="Save and sign in").click()
+                link = running.run("user", "create", f"{role}@shop.example", "--role", role, "--name", f"The {role}")
+                choose_password(page, link)
             page.wait_for_url(f"{running.url}/")
             kept[role] = context.storage_state()
             context.close()

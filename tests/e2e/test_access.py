@@ -16,9 +16,10 @@ from tests.e2e.server import RunningPortal
 
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 RUN_AXE: Final = """async (tags) => {
-  const options = { runOnly: { type: "tag", values: tags }, rules: { "target-size": { enabled: true } }, resultTypes: ["violations"] };
-  const { violations } = await axe.run(document, options);
-  return violations.map(({ id, nodes }) => ({ id, nodes: nodes.slice(0, 4).map((n) => `${n.html.slice(0, 160)} — ${n.failureSummary}`) }));
+  const rules = { "target-size": { enabled: true } };
+  const { violations } = await axe.run({ runOnly: { type: "tag", values: tags }, rules, resultTypes: ["violations"] });
+  const told = (node) => `${node.html.slice(0, 160)} — ${node.failureSummary}`;
+  return violations.map(({ id, nodes }) => ({ id, nodes: nodes.slice(0, 4).map(told) }));
 }"""
 # what is wider than the window, unless it scrolls within a box of its own
 OVERHANGING: Final = """() => {

@@ -8,9 +8,9 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.e2e.conftest import PASSWORD, Api, Visits
+from tests.e2e.conftest import Api, Visits
 from tests.e2e.host import OtherSite
-from tests.e2e.pages import Account, EntityList, Gallery, SetUp, SignIn, natural_size
+from tests.e2e.pages import PASSWORD, Account, EntityList, Gallery, SetUp, SignIn, natural_size
 from tests.e2e.photos import real_photos
 from tests.e2e.server import RunningPortal
 

@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import samples
-from tests.e2e.conftest import PASSWORD, Api, Visits, new_id
+from tests.e2e.conftest import Api, Visits, new_id
 from tests.e2e.host import OtherSite
-from tests.e2e.pages import Account, Gallery, SignIn, choose_password
+from tests.e2e.pages import PASSWORD, Account, Gallery, SignIn, choose_password
 from tests.e2e.server import RunningPortal
 
 

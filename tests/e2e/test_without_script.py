@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from tests import samples
-from tests.e2e.conftest import PASSWORD, Visits
-from tests.e2e.pages import EntityList, Gallery, SignIn, payload
+from tests.e2e.conftest import Visits
+from tests.e2e.pages import PASSWORD, EntityList, Gallery, SignIn, payload
 from tests.e2e.server import RunningPortal
 
 
