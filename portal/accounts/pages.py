@@ -199,6 +199,7 @@ async def _account(request: AnyRequest) -> dict[str, Any]:
 
 
 router = Router(
+    include_in_schema=False,
     path="/",
     route_handlers=[
         show_login,
