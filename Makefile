@@ -39,7 +39,7 @@ check-house:
 	@$(PY) -m pytest -q tests/test_house.py
 
 audit: install ## known vulnerabilities of the locked packages, hashes of the vendored files
-	@$(BIN)/pip-audit --disable-pip --require-hashes --progress-spinner off -r requirements-dev.lock
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements-dev.lock
 	@$(PY) -m pytest -q tests/unit/test_vendor.py
 
 bench: install ## the README's table of figures, measured here

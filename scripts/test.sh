@@ -3,23 +3,31 @@
 # (The browser's synchronous interface and asynchronous tests do not share a session.)
 set -eu
 cd "$(dirname "$0")/.."
-python=.venv/bin/python
 
-with_browser() {
-    PORTAL_TEST_BROWSER=$($python scripts/find_browser.py)
+plain() { .venv/bin/python -m pytest -n 2 "$@"; }
+
+browser() { .venv/bin/python -m pytest "$@"; }
+
+find_browser() {
+    PORTAL_TEST_BROWSER=$(.venv/bin/python scripts/find_browser.py)
     export PORTAL_TEST_BROWSER
-    $python -m pytest "$@"
 }
 
 case "$*" in
-"") ;;
-*e2e*) with_browser "$@" && exit ;;
-*) exec $python -m pytest -n 2 "$@" ;;
+*tests/e2e*tests/[!e]* | *tests/[!e]*tests/e2e*)
+    echo "The browser's tests run alone: name tests/e2e in a call of its own." >&2
+    exit 2
+    ;;
+*tests/e2e*)
+    find_browser
+    browser "$@"
+    ;;
+"")
+    find_browser # first of all: who has none should know at once
+    failed=0
+    plain --ignore=tests/e2e tests || failed=$?
+    browser tests/e2e || failed=$?
+    exit $failed
+    ;;
+*) plain "$@" ;;
 esac
-
-PORTAL_TEST_BROWSER=$($python scripts/find_browser.py) # before the tests: who has none should know at once
-export PORTAL_TEST_BROWSER
-failed=0
-$python -m pytest -n 2 --ignore=tests/e2e tests || failed=$?
-$python -m pytest tests/e2e || failed=$?
-exit $failed
