@@ -15,7 +15,7 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
-from litestar.types import Scope
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from portal import database
 from portal.accounts import pages as account_pages
@@ -98,8 +98,22 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         request_max_body_size=None,  # AdmissionMiddleware bounds every body, by its route
         logging_config=None,  # portal.logs does it
     )
-    app.asgi_handler = straight_to(images, SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings))
+    app.asgi_handler = _impatient(
+        straight_to(images, SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings))
+    )
     return app
+
+
+def _impatient(app: ASGIApp) -> ASGIApp:
+    """Nobody in front of a page waits for a database that does not answer."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await app(scope, receive, send)
+        with database.patience(database.REQUEST_SECONDS):
+            return await app(scope, receive, send)
+
+    return call
 
 
 async def _authenticate(scope: Scope) -> Actor | None:

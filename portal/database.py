@@ -10,11 +10,14 @@ import asyncio
 import contextlib
 import io
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Literal
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Final, Literal
 
 import asyncpg
 import structlog
+from asyncpg.pool import PoolConnectionProxy
 from piccolo.apps.migrations.commands.forwards import run_forwards
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
@@ -27,6 +30,9 @@ Row = Mapping[str, Any]
 
 MIGRATION_LOCK = 7_310_001
 LEAST_SERVER_VERSION = 150_000
+REQUEST_SECONDS: Final = 4.0  # how long a person's request waits for a server that does not answer
+USUAL_SECONDS: Final = 30.0
+MIGRATION_SECONDS: Final = 3600.0
 # What asyncpg raises when the server is away, restarting or out of reach: a reason to come back, not a defect of ours.
 AWAY = (
     asyncpg.PostgresConnectionError,
@@ -42,18 +48,57 @@ AWAY = (
 )
 
 
+class Patience:
+    """How long its owner waits in all for a server that does not answer. An answer renews it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = self.left = seconds
+
+    @contextlib.asynccontextmanager
+    async def bounds(self, connection: Any = None) -> AsyncIterator[None]:
+        """Raises TimeoutError; the connection is cut then, since nobody knows what it is doing."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self.left):
+                yield
+        except (TimeoutError, asyncio.CancelledError):
+            self.left = max(self.left - (time.monotonic() - began), 0)
+            if connection is not None:
+                connection.terminate()
+            raise
+        self.left = self.seconds
+
+
+_patience: ContextVar[Patience | None] = ContextVar("patience", default=None)
+
+
+@contextlib.contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Bound the wait for the database inside, and in tasks begun there; without it, each statement has USUAL_SECONDS."""
+    token = _patience.set(Patience(seconds))
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
+
+def _bounds(connection: Any = None) -> contextlib.AbstractAsyncContextManager[None]:
+    return (_patience.get() or Patience(USUAL_SECONDS)).bounds(connection)
+
+
 class SafeTransaction(PostgresTransaction):
     """Piccolo's transaction keeps its connection when COMMIT fails or the task is cancelled; this one never does."""
 
     async def __aenter__(self) -> PostgresTransaction:
         if self._parent is not None:
             return self._parent
-        self.connection = await self.get_connection()
+        self.connection = await (_take() if DB.pool is not None else asyncpg.connect(**DB.config))
         try:
             self.transaction = self.connection.transaction()
-            await self.begin()
+            async with _bounds(self.connection):
+                await self.begin()
         except BaseException:
-            await self._give_back()
+            await _give_back(self.connection)
             raise
         self.context = self.engine.current_transaction.set(self)
         return self
@@ -62,22 +107,18 @@ class SafeTransaction(PostgresTransaction):
         if self._parent is not None:
             return False
         try:
-            if self._committed or self._rolled_back:
+            if self._committed or self._rolled_back or (error is not None and _is_lost(self.connection)):
                 pass
             elif error is not None:
-                await self.rollback()
+                async with _bounds(self.connection):
+                    await self.rollback()
             else:
-                await self.commit()
+                async with _bounds(self.connection):
+                    await self.commit()
         finally:
             self.engine.current_transaction.reset(self.context)
-            await self._give_back()
+            await _give_back(self.connection)
         return False
-
-    async def _give_back(self) -> None:
-        if self.engine.pool:
-            await asyncio.shield(self.engine.pool.release(self.connection))
-        else:
-            await self.connection.close()
 
 
 class SafeEngine(PostgresEngine):
@@ -91,6 +132,14 @@ class SafeEngine(PostgresEngine):
 
     def transaction(self, allow_nested: bool = True) -> SafeTransaction:
         return SafeTransaction(engine=self, allow_nested=allow_nested)
+
+    async def run_querystring(self, querystring: Any, in_pool: bool = True) -> Any:
+        """Piccolo's own statements go through the same door as ours."""
+        sql, arguments = querystring.compile_string(engine_type=self.engine_type)
+        return await fetch(sql, *arguments)
+
+    async def run_ddl(self, ddl: str, in_pool: bool = True) -> Any:
+        return await fetch(ddl)
 
 
 DB = SafeEngine(config={"database": "portal"})
@@ -109,16 +158,45 @@ def connection_of_transaction() -> Any:
     return current.connection
 
 
+async def _take() -> Any:
+    if DB.pool is None:
+        raise Unavailable("The database is not connected yet.", retry_after=1)
+    async with _bounds():
+        return await DB.pool.acquire()
+
+
+def _is_lost(connection: Any) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # cut, and therefore back in its pool
+        return True
+
+
+async def _give_back(connection: Any) -> None:
+    """What was done is done: a server that goes away now costs the connection, not the answer."""
+    if DB.pool is None or not isinstance(connection, PoolConnectionProxy):
+        if not _is_lost(connection):
+            connection.terminate()
+        return
+    given = _patience.get()
+    timeout = given.left if given is not None else USUAL_SECONDS
+    with contextlib.suppress(*AWAY, asyncpg.PostgresError):
+        await asyncio.shield(DB.pool.release(connection, timeout=timeout))
+
+
 @contextlib.asynccontextmanager
 async def _connection() -> AsyncIterator[Any]:
     current = DB.current_transaction.get()
     if current is not None:
-        yield current.connection
-    elif DB.pool is not None:
-        async with DB.pool.acquire() as connection:
+        async with _bounds(current.connection):
+            yield current.connection
+        return
+    connection = await _take()
+    try:
+        async with _bounds(connection):
             yield connection
-    else:
-        raise Unavailable("The database is not connected yet.", retry_after=1)
+    finally:
+        await _give_back(connection)
 
 
 async def fetch(sql: str, *arguments: Any) -> list[Row]:
@@ -171,9 +249,7 @@ async def open_database(settings: Settings, *, size: int = 8, warm: bool = False
             stack.push_async_callback(_cancel, watch)
         DB.config = connection_arguments(settings, server)
         await _check_server()
-        DB.pool = await asyncpg.create_pool(
-            **DB.config, min_size=size if warm else 1, max_size=size, command_timeout=30
-        )
+        DB.pool = await asyncpg.create_pool(**DB.config, min_size=size if warm else 1, max_size=size)
         stack.push_async_callback(_close_pool)
         yield
 
@@ -214,7 +290,7 @@ async def migrate() -> None:
     try:
         await guard.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
         output = io.StringIO()
-        with contextlib.redirect_stdout(output):
+        with contextlib.redirect_stdout(output), patience(MIGRATION_SECONDS):
             async with transaction():
                 result = await run_forwards("all")
                 if not result.success:

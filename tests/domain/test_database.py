@@ -52,3 +52,40 @@ async def test_audit_refuses_change_and_removal() -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
         await database.execute("DELETE FROM audit")
     assert await Audit.count() == 1
+
+
+async def test_a_request_does_not_wait_for_a_server_that_does_not_answer() -> None:
+    with database.patience(0.3):
+        with pytest.raises(TimeoutError):
+            await database.fetch_value("SELECT pg_sleep(60)")
+        with pytest.raises(TimeoutError):  # it has no patience left
+            await database.fetch_value("SELECT pg_sleep(60)")
+    assert await database.fetch_value("SELECT 1") == 1
+
+
+async def test_an_answer_renews_the_patience() -> None:
+    with database.patience(2):
+        for _ in range(4):
+            await database.fetch_value("SELECT pg_sleep(0.6)")
+
+
+async def test_a_transaction_that_waits_too_long_is_undone_and_its_connection_replaced() -> None:
+    with pytest.raises(TimeoutError), database.patience(0.5):
+        async with database.transaction():
+            await Entity.insert(Entity(type="customers", id="1", name="Gone"))
+            await Entity.raw("SELECT pg_sleep(60)")
+    assert database.DB.current_transaction.get() is None
+    assert await Entity.count() == 0
+
+
+async def test_a_request_that_finds_every_connection_taken_is_told_so() -> None:
+    assert database.DB.pool is not None
+    most = database.DB.pool.get_max_size()
+    taken = [await database.DB.pool.acquire() for _ in range(most)]
+    try:
+        with pytest.raises(TimeoutError), database.patience(0.3):
+            await database.fetch_value("SELECT 1")
+    finally:
+        for connection in taken:
+            await database.DB.pool.release(connection)
+    assert await database.fetch_value("SELECT 1") == 1
