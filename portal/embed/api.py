@@ -8,32 +8,26 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, Router, delete, get, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import JSONBody
 
 from portal.accounts.guards import permit
-from portal.audit.actors import Actor
 from portal.embed.keys import Scope, get_key, issue_key, list_keys, revoke_key
 from portal.errors import FormError, NotFound
 from portal.paging import read_limit
-from portal.settings import Settings
 from portal.web.answers import json_response
+from portal.web.parameters import Cursor, Limit, PathText, TheActor, TheSettings
 
 FIELDS = ("scope", "presets", "parents", "expires", "captions")
 
 
 @get("/", name="embed:list", summary="Embed keys, newest first", **permit("editor"))
-async def show_keys(limit: FromQuery[str | None] = None, cursor: FromQuery[str | None] = None) -> Response[bytes]:
+async def show_keys(limit: Limit = None, cursor: Cursor = None) -> Response[bytes]:
     page = await list_keys(cursor=cursor, limit=read_limit(limit))
     return json_response(200, {"embeds": page.items, "total": page.total, "next": page.next})
 
 
 @post("/", name="embed:issue", summary="Make a key; it is shown this once", **permit("editor", secret=True))
-async def issue(
-    data: JSONBody[dict[str, Any]],
-    settings: NamedDependency[Settings],
-    actor: NamedDependency[Actor],
-) -> Response[bytes]:
+async def issue(data: JSONBody[dict[str, Any]], settings: TheSettings, actor: TheActor) -> Response[bytes]:
     """`scope {type, id?}`, and optionally `presets`, `parents` (required for private types), `expires`, `captions`."""
     asked = read_key(data)
     id, key = await issue_key(**asked, private_types=settings.private_types, actor=actor)
@@ -47,10 +41,7 @@ async def issue(
 
 
 @delete("/{embed_id:str}", name="embed:revoke", summary="Revoke a key at once", **permit("editor"))
-async def revoke(
-    embed_id: FromPath[str],
-    actor: NamedDependency[Actor],
-) -> None:
+async def revoke(embed_id: PathText, actor: TheActor) -> None:
     try:
         id = UUID(embed_id)
     except ValueError as error:

@@ -7,9 +7,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any, Final
 
-from litestar import Request, Response, Router, get
-from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar import Response, Router, get
 from litestar.response import Template
 from markupsafe import Markup
 
@@ -33,19 +31,13 @@ from portal.gallery.views import EntityView, LineView
 from portal.imaging.codes import qr_png, qr_svg
 from portal.settings import Settings
 from portal.storage.links import Links
+from portal.web.parameters import Http, PathText, TheLinks, TheSettings
 
-Http = Request[Any, Any, Any]
 CARD_TYPES: Final = ("invoices", "inventory_items", "customers")
 
 
 @get("/cards/{kind:str}/{id:str}", name="embed:card", include_in_schema=False, **permit("scoped"))
-async def show_card(
-    request: Http,
-    kind: FromPath[str],
-    id: FromPath[str],
-    settings: NamedDependency[Settings],
-    links: NamedDependency[Links],
-) -> Template:
+async def show_card(request: Http, kind: PathText, id: PathText, settings: TheSettings, links: TheLinks) -> Template:
     ref = _card_ref(kind, id)
     actor = actor_of(request)
     if not may_see(actor, ref.type, settings.private_types):
@@ -57,12 +49,7 @@ async def show_card(
 
 
 @get("/cards/k/{key:str}", name="embed:keyed_card", include_in_schema=False, **permit("public"))
-async def show_keyed_card(
-    request: Http,
-    key: FromPath[str],
-    settings: NamedDependency[Settings],
-    links: NamedDependency[Links],
-) -> Template:
+async def show_keyed_card(request: Http, key: PathText, settings: TheSettings, links: TheLinks) -> Template:
     grant = await grants_of(request).find_key(key)
     ref = grant.entity(asked_entity(request))
     if ref.type not in CARD_TYPES:
@@ -77,11 +64,7 @@ async def show_keyed_card(
 
 @get("/qr/{kind:str}/{file:str}", name="embed:qr", include_in_schema=False, **permit("scoped"))
 async def show_qr(
-    request: Http,
-    kind: FromPath[str],
-    file: FromPath[str],
-    settings: NamedDependency[Settings],
-    links: NamedDependency[Links],
+    request: Http, kind: PathText, file: PathText, settings: TheSettings, links: TheLinks
 ) -> Response[bytes]:
     """The QR code of a card's URL, as `<id>.svg` or `<id>.png`; who may see the card may see it."""
     id, _, extension = file.rpartition(".")

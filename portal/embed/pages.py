@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
-from litestar import Request, Response, Router, get
-from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar import Response, Router, get
 from litestar.response import Template
 
 from portal.accounts.guards import actor_of, may_see, permit
@@ -19,18 +16,11 @@ from portal.gallery.queries import gallery_of, get_entity
 from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.assets import STATIC_ROOT
-
-Http = Request[Any, Any, Any]
+from portal.web.parameters import Http, PathText, TheLinks, TheSettings
 
 
 @get("/embed/{kind:str}/{id:str}", name="embed:gallery", include_in_schema=False, **permit("scoped"))
-async def show_gallery(
-    request: Http,
-    kind: FromPath[str],
-    id: FromPath[str],
-    settings: NamedDependency[Settings],
-    links: NamedDependency[Links],
-) -> Template:
+async def show_gallery(request: Http, kind: PathText, id: PathText, settings: TheSettings, links: TheLinks) -> Template:
     ref = parse_ref(kind, id)
     if not may_see(actor_of(request), ref.type, settings.private_types):
         raise no_such(ref)
@@ -38,12 +28,7 @@ async def show_gallery(
 
 
 @get("/embed/k/{key:str}", name="embed:keyed", include_in_schema=False, **permit("public"))
-async def show_keyed(
-    request: Http,
-    key: FromPath[str],
-    settings: NamedDependency[Settings],
-    links: NamedDependency[Links],
-) -> Template:
+async def show_keyed(request: Http, key: PathText, settings: TheSettings, links: TheLinks) -> Template:
     grant = await grants_of(request).find_key(key)
     return await _page(request, grant.entity(asked_entity(request)), grant, settings, links)
 

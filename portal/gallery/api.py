@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, Router, delete, get, post, put
-from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar import Response, Router, delete, get, post, put
 
 from portal.accounts.guards import may_see, permit
-from portal.audit.actors import Actor
 from portal.entities.kinds import KINDS, EntityRef, parse_ref
 from portal.errors import FormError, NoSuchEntity, PortalError
 from portal.gallery import disposal, queries, service
@@ -21,18 +18,27 @@ from portal.gallery.queries import parse_image_id
 from portal.gallery.uploads import MAX_FILES, add_file, add_files, body_hash, received
 from portal.gallery.views import VISITOR_FIELDS, ImageView
 from portal.idempotency import Claim
-from portal.imaging.pool import RenderPool
 from portal.paging import read_limit
-from portal.settings import Settings
 from portal.storage.links import Links
-from portal.storage.store import Store
 from portal.web.answers import json_response, read_json
 from portal.web.exceptions import problem
 from portal.web.once import once
 from portal.web.openapi import multipart_operation
+from portal.web.parameters import (
+    Cursor,
+    Http,
+    Limit,
+    PathText,
+    QueryText,
+    TheActor,
+    TheLinks,
+    ThePool,
+    TheReader,
+    TheSettings,
+    TheStore,
+)
 from portal.web.preferences import wait_seconds, wait_until
 
-Http = Request[Any, Any, Any]
 STATUSES = ("pending", "processing", "ready", "failed")
 
 
@@ -50,12 +56,7 @@ class ImageList:
     **permit("editor", upload=True),
 )
 async def upload(
-    request: Http,
-    settings: NamedDependency[Settings],
-    store: NamedDependency[Store],
-    pool: NamedDependency[RenderPool],
-    links: NamedDependency[Links],
-    actor: NamedDependency[Actor],
+    request: Http, settings: TheSettings, store: TheStore, pool: ThePool, links: TheLinks, actor: TheActor
 ) -> Response[bytes]:
     """Multipart with `file, entity_type, entity_id` and optionally `alt_text, caption, is_primary, tags, allow_duplicate`.
 
@@ -86,12 +87,7 @@ async def upload(
     **permit("editor", upload=True),
 )
 async def upload_multiple(
-    request: Http,
-    settings: NamedDependency[Settings],
-    store: NamedDependency[Store],
-    pool: NamedDependency[RenderPool],
-    links: NamedDependency[Links],
-    actor: NamedDependency[Actor],
+    request: Http, settings: TheSettings, store: TheStore, pool: ThePool, links: TheLinks, actor: TheActor
 ) -> Response[bytes]:
     """`files` repeated, at most 100. 201 when all are stored, 207 some, 422 none; results in the order sent."""
     wait = wait_seconds(request)
@@ -143,13 +139,13 @@ def _ref_of(fields: dict[str, str]) -> EntityRef:
 
 @get("/entity/{type:str}/{id:str}", summary="One gallery, in its order", **permit("scoped"))
 async def gallery(
-    type: FromPath[str],
-    id: FromPath[str],
-    settings: NamedDependency[Settings],
-    links: NamedDependency[Links],
-    actor: NamedDependency[Actor | None],
-    limit: FromQuery[str | None] = None,
-    cursor: FromQuery[str | None] = None,
+    type: PathText,
+    id: PathText,
+    settings: TheSettings,
+    links: TheLinks,
+    actor: TheReader,
+    limit: Limit = None,
+    cursor: Cursor = None,
 ) -> Response[bytes]:
     """Public types need no credentials; then only ready pictures are listed, with the fields a visitor may know."""
     ref = parse_ref(type, id)
@@ -169,12 +165,12 @@ def for_visitor(image: ImageView) -> dict[str, Any]:
 
 @get("/", summary="Images of all galleries, newest first", **permit("viewer"))
 async def list_images(
-    links: NamedDependency[Links],
-    status: FromQuery[str | None] = None,
-    tag: FromQuery[str | None] = None,
-    type: FromQuery[str | None] = None,
-    limit: FromQuery[str | None] = None,
-    cursor: FromQuery[str | None] = None,
+    links: TheLinks,
+    status: QueryText = None,
+    tag: QueryText = None,
+    type: QueryText = None,
+    limit: Limit = None,
+    cursor: Cursor = None,
 ) -> Response[bytes]:
     if status and status not in STATUSES:
         raise FormError({"status": f"Use one of {', '.join(STATUSES)}."})
@@ -189,7 +185,7 @@ async def list_images(
 
 
 @get("/{id:str}", summary="One image", **permit("viewer"))
-async def show(id: FromPath[str], links: NamedDependency[Links]) -> Response[bytes]:
+async def show(id: PathText, links: TheLinks) -> Response[bytes]:
     """The `ETag` is the row's revision, for `If-Match` on a change."""
     return _answer(await queries.get_image(parse_image_id(id), links))
 
@@ -199,9 +195,7 @@ def _answer(image: ImageView) -> Response[bytes]:
 
 
 @put("/{id:str}/metadata", summary="Change what is said about an image", **permit("editor"))
-async def change_metadata(
-    id: FromPath[str], request: Http, links: NamedDependency[Links], actor: NamedDependency[Actor]
-) -> Response[bytes]:
+async def change_metadata(id: PathText, request: Http, links: TheLinks, actor: TheActor) -> Response[bytes]:
     """Only the fields sent change, null clears: `alt_text, decorative, caption, tags, is_primary, focal_point, attributes`."""
     image_id = parse_image_id(id)
     changes = read_metadata(await read_json(request))
@@ -219,9 +213,7 @@ def _if_match(request: Http) -> int | None:
 
 
 @put("/entity/{type:str}/{id:str}/order", summary="Put a gallery in order", **permit("editor"))
-async def reorder(
-    type: FromPath[str], id: FromPath[str], request: Http, links: NamedDependency[Links], actor: NamedDependency[Actor]
-) -> Response[bytes]:
+async def reorder(type: PathText, id: PathText, request: Http, links: TheLinks, actor: TheActor) -> Response[bytes]:
     """`{"ids": […]}`: all of the gallery's images, each once, else 409."""
     ref = parse_ref(type, id)
     sent = await read_json(request)
@@ -239,9 +231,7 @@ async def reorder(
 
 
 @post("/{id:str}/trash", summary="Move an image to the trash", status_code=200, **permit("editor"))
-async def trash(
-    id: FromPath[str], settings: NamedDependency[Settings], links: NamedDependency[Links], actor: NamedDependency[Actor]
-) -> Response[bytes]:
+async def trash(id: PathText, settings: TheSettings, links: TheLinks, actor: TheActor) -> Response[bytes]:
     image_id = parse_image_id(id)
     await disposal.trash_image(image_id, actor=actor, deletes_per_hour=settings.deletes_per_hour)
     return _answer(await queries.get_image(image_id, links))
@@ -253,14 +243,14 @@ async def trash(
     status_code=200,
     **permit("editor"),
 )
-async def restore(id: FromPath[str], links: NamedDependency[Links], actor: NamedDependency[Actor]) -> Response[bytes]:
+async def restore(id: PathText, links: TheLinks, actor: TheActor) -> Response[bytes]:
     image_id = parse_image_id(id)
     await disposal.restore_image(image_id, actor=actor)
     return _answer(await queries.get_image(image_id, links))
 
 
 @delete("/{id:str}", summary="Delete an image for good", status_code=204, **permit("editor"))
-async def remove(id: FromPath[str], settings: NamedDependency[Settings], actor: NamedDependency[Actor]) -> None:
+async def remove(id: PathText, settings: TheSettings, actor: TheActor) -> None:
     """Row, renditions and original; the bytes are gone within seconds. A second time: 404."""
     await disposal.delete_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
 

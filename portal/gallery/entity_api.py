@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, BinaryIO, Final
 
 from litestar import Request, Response, Router, delete, get, post, put
-from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
-from litestar.params import FromPath, PathParameter, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from portal.accounts.guards import permit
-from portal.audit.actors import Actor
 from portal.entities.forms import MOST_LINES, NAME_LENGTH, parse_entity
 from portal.entities.import_files import ImportKind
 from portal.entities.imports import ImportReport, import_rows
@@ -34,6 +32,7 @@ from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.answers import json_response, read_json
 from portal.web.forms import read_upload
+from portal.web.parameters import PathText, TheActor, TheLinks, TheSettings
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
@@ -132,7 +131,7 @@ TypeName = Annotated[str, PathParameter(description=f"One of {', '.join(KINDS)}.
     responses={200: ResponseSpec(EntityList, description="One page")},
 )
 async def list_all(
-    links: NamedDependency[Links],
+    links: TheLinks,
     type: Annotated[str | None, QueryParameter(description=f"One of {', '.join(KINDS)}.")] = None,
     q: Annotated[str, QueryParameter(description="Beginnings of words of name, id, reference or number.")] = "",
     missing: Annotated[str, QueryParameter(description="Only those without: image, primary or alt.")] = "",
@@ -154,7 +153,7 @@ async def list_all(
     summary="Read one entity",
     responses={200: ResponseSpec(OneEntity, description="With the primary picture; an invoice's lines with theirs")},
 )
-async def get_one(type: TypeName, id: FromPath[str], links: NamedDependency[Links]) -> Response[bytes]:
+async def get_one(type: TypeName, id: PathText, links: TheLinks) -> Response[bytes]:
     return await _answer(200, parse_ref(type, id), links)
 
 
@@ -170,11 +169,7 @@ async def get_one(type: TypeName, id: FromPath[str], links: NamedDependency[Link
     },
 )
 async def put_one(
-    request: Request[Any, Any, Any],
-    type: TypeName,
-    id: FromPath[str],
-    links: NamedDependency[Links],
-    actor: NamedDependency[Actor],
+    request: Request[Any, Any, Any], type: TypeName, id: PathText, links: TheLinks, actor: TheActor
 ) -> Response[bytes]:
     ref = _ref_to_write(type, id)
     data = await read_json(request)
@@ -190,9 +185,7 @@ async def put_one(
     operation_id="DeleteEntity",
     summary="Delete an entity with its images and their files, for good",
 )
-async def delete_one(
-    type: TypeName, id: FromPath[str], actor: NamedDependency[Actor], settings: NamedDependency[Settings]
-) -> None:
+async def delete_one(type: TypeName, id: PathText, actor: TheActor, settings: TheSettings) -> None:
     await delete_entity(parse_ref(type, id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
     forget_counts()
 
@@ -210,8 +203,8 @@ async def delete_one(
 )
 async def import_file(
     request: Request[Any, Any, Any],
-    actor: NamedDependency[Actor],
-    settings: NamedDependency[Settings],
+    actor: TheActor,
+    settings: TheSettings,
     strict: Annotated[str, QueryParameter(description="1: nothing is applied when any row is bad")] = "",
 ) -> Response[bytes]:
     async with _received(request, settings) as (file, kind):
@@ -292,7 +285,5 @@ async def _received_form(
 
 
 router = Router(
-    path="/api/entities",
-    route_handlers=[list_all, get_one, put_one, delete_one, import_file],
-    tags=["entities"],
+    path="/api/entities", route_handlers=[list_all, get_one, put_one, delete_one, import_file], tags=["entities"]
 )

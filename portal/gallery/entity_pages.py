@@ -7,8 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from litestar import Request, Router, get, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromQuery
 from litestar.response import Response, Template
 
 from portal.accounts.guards import permit
@@ -21,9 +20,9 @@ from portal.errors import Conflict, FormError, NotFound
 from portal.gallery.disposal import delete_entity
 from portal.gallery.queries import entity_views
 from portal.paging import EXACT_UP_TO
-from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.forms import read_form
+from portal.web.parameters import Cursor, PathText, TheActor, TheLinks, TheSettings
 from portal.web.rendering import Toast, page, redirect
 
 _FILTERS: Final = {
@@ -77,13 +76,13 @@ def type_view(type: str) -> TypeView:
 @get("/entities/{type:str}", name="entities:list", **permit("viewer"), include_in_schema=False)
 async def show_list(
     request: AnyRequest,
-    links: NamedDependency[Links],
-    actor: NamedDependency[Actor],
-    type: FromPath[str],
+    links: TheLinks,
+    actor: TheActor,
+    type: PathText,
     q: FromQuery[str] = "",
     missing: FromQuery[str] = "",
     sort: FromQuery[str] = "name",
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
 ) -> Template:
     context = await _context(request, links, actor, type, q, missing, sort, cursor)
     return await page(request, "entities/list.html", **context, form=FormView({}, {}))
@@ -93,22 +92,20 @@ async def show_list(
 @get("/entity-results/{type:str}", name="entities:results", **permit("viewer"), include_in_schema=False)
 async def show_results(
     request: AnyRequest,
-    links: NamedDependency[Links],
-    actor: NamedDependency[Actor],
-    type: FromPath[str],
+    links: TheLinks,
+    actor: TheActor,
+    type: PathText,
     q: FromQuery[str] = "",
     missing: FromQuery[str] = "",
     sort: FromQuery[str] = "name",
-    cursor: FromQuery[str | None] = None,
+    cursor: Cursor = None,
 ) -> Template:
     context = await _context(request, links, actor, type, q, missing, sort, cursor)
     return await page(request, "entities/_results.html", **context)
 
 
 @post("/entities/{type:str}", name="entities:create", **permit("editor"), include_in_schema=False)
-async def add(
-    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], type: FromPath[str]
-) -> Response[Any]:
+async def add(request: AnyRequest, links: TheLinks, actor: TheActor, type: PathText) -> Response[Any]:
     kind = type_view(type)
     fields = await read_form(request)
     values = {name: fields.get(name, "").strip() for name in ("id", "name", "reference")}
@@ -124,11 +121,7 @@ async def add(
 
 @post("/entities/{type:str}/{id:str}/delete", name="gallery:delete_entity", **permit("editor"), include_in_schema=False)
 async def remove(
-    request: AnyRequest,
-    actor: NamedDependency[Actor],
-    settings: NamedDependency[Settings],
-    type: FromPath[str],
-    id: FromPath[str],
+    request: AnyRequest, actor: TheActor, settings: TheSettings, type: PathText, id: PathText
 ) -> Response[Any]:
     ref = parse_ref(type, id)
     if (await read_form(request)).get("confirm", "").strip() != ref.id:
@@ -160,14 +153,7 @@ def _one(singular: str) -> str:
 
 
 async def _context(
-    request: AnyRequest,
-    links: Links,
-    actor: Actor,
-    type: str,
-    q: str,
-    missing: str,
-    sort: str,
-    cursor: str | None,
+    request: AnyRequest, links: Links, actor: Actor, type: str, q: str, missing: str, sort: str, cursor: str | None
 ) -> dict[str, Any]:
     """What both the page and its fragment show."""
     kind = type_view(type)

@@ -8,8 +8,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from litestar import Response, Router, get, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath
 from litestar.response import Template
 
 from portal.accounts.guards import permit
@@ -24,6 +22,7 @@ from portal.gallery.queries import parse_image_id
 from portal.gallery.views import ImageView
 from portal.storage.links import Links
 from portal.web.forms import read_form
+from portal.web.parameters import PathText, TheActor, TheLinks
 from portal.web.rendering import AnyRequest, after, is_htmx, page
 
 _SAID: Final = {
@@ -56,7 +55,7 @@ class Step:
 
 
 @get("/images/{id:str}", name="gallery:image", include_in_schema=False, **permit("viewer"))
-async def show(request: AnyRequest, links: NamedDependency[Links], id: FromPath[str]) -> Template:
+async def show(request: AnyRequest, links: TheLinks, id: PathText) -> Template:
     return await _show(request, await queries.get_image(parse_image_id(id), links), links, FormView({}, {}))
 
 
@@ -99,9 +98,7 @@ def _step(entry: AuditEntry) -> Step:
 
 
 @post("/images/{id:str}", name="gallery:edit", include_in_schema=False, status_code=200, **permit("editor"))
-async def edit(
-    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
-) -> Response[Any] | Template:
+async def edit(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any] | Template:
     """A refused or overtaken change comes back with what was typed; nothing is lost."""
     image_id = parse_image_id(id)
     sent = await read_form(request)

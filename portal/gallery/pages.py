@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar import Response, Router, get, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromQuery
 from litestar.response import Template
 
 from portal.accounts.guards import permit
@@ -22,13 +21,12 @@ from portal.gallery.entity_pages import type_view
 from portal.gallery.forms import read_picture_fields
 from portal.gallery.queries import parse_image_id
 from portal.gallery.uploads import MAX_FILES, Outcome, add_files, body_hash, received
-from portal.imaging.pool import RenderPool
 from portal.settings import Settings
 from portal.storage.links import Links
-from portal.storage.store import Store
 from portal.web.exceptions import wants_json
 from portal.web.forms import read_form_lists
 from portal.web.once import once
+from portal.web.parameters import Cursor, PathText, TheActor, TheLinks, ThePool, TheSettings, TheStore
 from portal.web.rendering import AnyRequest, Toast, after, is_htmx, page, redirect, render, shell_context
 
 PAGE: Final = 200
@@ -54,12 +52,7 @@ def upload_limits(settings: Settings, entity_type: str) -> UploadLimits:
 
 @get("/entities/{type:str}/{id:str}", name="gallery:show", include_in_schema=False, **permit("viewer"))
 async def show(
-    request: AnyRequest,
-    settings: NamedDependency[Settings],
-    links: NamedDependency[Links],
-    type: FromPath[str],
-    id: FromPath[str],
-    cursor: FromQuery[str | None] = None,
+    request: AnyRequest, settings: TheSettings, links: TheLinks, type: PathText, id: PathText, cursor: Cursor = None
 ) -> Template:
     return await _show(request, parse_ref(type, id), settings, links, cursor=cursor)
 
@@ -111,7 +104,7 @@ def _url(request: AnyRequest, ref: EntityRef) -> str:
 
 
 @get("/entities/{type:str}/{id:str}/grid", name="gallery:grid", include_in_schema=False, **permit("viewer"))
-async def grid(request: AnyRequest, links: NamedDependency[Links], type: FromPath[str], id: FromPath[str]) -> Template:
+async def grid(request: AnyRequest, links: TheLinks, type: PathText, id: PathText) -> Template:
     return await page(request, "gallery/_grid.html", **await _gallery_context(request, parse_ref(type, id), links))
 
 
@@ -129,13 +122,13 @@ async def _after_change(request: AnyRequest, ref: EntityRef, links: Links, toast
 )
 async def upload(
     request: AnyRequest,
-    settings: NamedDependency[Settings],
-    store: NamedDependency[Store],
-    pool: NamedDependency[RenderPool],
-    links: NamedDependency[Links],
-    actor: NamedDependency[Actor],
-    type: FromPath[str],
-    id: FromPath[str],
+    settings: TheSettings,
+    store: TheStore,
+    pool: ThePool,
+    links: TheLinks,
+    actor: TheActor,
+    type: PathText,
+    id: PathText,
 ) -> Response[Any] | Template:
     """From the upload zone (one file, htmx): a card or a problem; from the plain form: back to the gallery."""
     ref = parse_ref(type, id)
@@ -181,9 +174,7 @@ async def _cards(request: AnyRequest, ids: bytes, links: Links) -> Response[str]
 
 
 @get("/images/{id:str}/card", name="gallery:card", include_in_schema=False, **permit("viewer"))
-async def card(
-    request: AnyRequest, links: NamedDependency[Links], id: FromPath[str], edit: FromQuery[int] = 0
-) -> Template:
+async def card(request: AnyRequest, links: TheLinks, id: PathText, edit: FromQuery[int] = 0) -> Template:
     return await _card(request, links, id, edit=bool(edit) and _can_edit(request))
 
 
@@ -198,9 +189,7 @@ async def _form(request: AnyRequest) -> dict[str, str]:
 
 
 @post("/images/{id:str}/text", name="gallery:describe", include_in_schema=False, status_code=200, **permit("editor"))
-async def describe(
-    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
-) -> Response[Any]:
+async def describe(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
     form = await _form(request)
     changes = _words(form)
     await service.change_image(parse_image_id(id), changes, actor=actor, revision=_revision(form))
@@ -234,18 +223,14 @@ def _revision(form: dict[str, str]) -> int | None:
     status_code=200,
     **permit("editor"),
 )
-async def make_primary(
-    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
-) -> Response[Any]:
+async def make_primary(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
     image = await queries.get_image(parse_image_id(id), links)
     await service.change_image(parse_image_id(id), {"is_primary": True}, actor=actor)
     return await _after_change(request, image.entity, links, Toast("This picture is now the primary one"))
 
 
 @post("/images/{id:str}/move", name="gallery:move", include_in_schema=False, status_code=200, **permit("editor"))
-async def move(
-    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
-) -> Response[Any]:
+async def move(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
     image = await queries.get_image(parse_image_id(id), links)
     await service.move_image(parse_image_id(id), (await _form(request)).get("direction", ""), actor=actor)
     return await _after_change(request, image.entity, links)
@@ -258,13 +243,7 @@ async def move(
     status_code=200,
     **permit("editor"),
 )
-async def reorder(
-    request: AnyRequest,
-    links: NamedDependency[Links],
-    actor: NamedDependency[Actor],
-    type: FromPath[str],
-    id: FromPath[str],
-) -> Response[Any]:
+async def reorder(request: AnyRequest, links: TheLinks, actor: TheActor, type: PathText, id: PathText) -> Response[Any]:
     ref = parse_ref(type, id)
     ids = [parse_image_id(each) for each in (await read_form_lists(request)).get("ids", [])]
     await service.reorder_gallery(ref, ids, actor=actor)
@@ -275,11 +254,7 @@ async def reorder(
     "/images/{id:str}/trash", name="gallery:trash_image", include_in_schema=False, status_code=200, **permit("editor")
 )
 async def trash_image(
-    request: AnyRequest,
-    settings: NamedDependency[Settings],
-    links: NamedDependency[Links],
-    actor: NamedDependency[Actor],
-    id: FromPath[str],
+    request: AnyRequest, settings: TheSettings, links: TheLinks, actor: TheActor, id: PathText
 ) -> Response[Any]:
     image = await queries.get_image(parse_image_id(id), links)
     await disposal.trash_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
@@ -288,18 +263,14 @@ async def trash_image(
 
 
 @post("/images/{id:str}/restore", name="gallery:restore", include_in_schema=False, status_code=200, **permit("editor"))
-async def restore(
-    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
-) -> Response[Any]:
+async def restore(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
     await disposal.restore_image(parse_image_id(id), actor=actor)
     image = await queries.get_image(parse_image_id(id), links)
     return await _after_change(request, image.entity, links, Toast("Restored to its place"))
 
 
 @post("/images/{id:str}/retry", name="gallery:retry", include_in_schema=False, status_code=200, **permit("editor"))
-async def retry(
-    request: AnyRequest, links: NamedDependency[Links], actor: NamedDependency[Actor], id: FromPath[str]
-) -> Response[Any]:
+async def retry(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
     await service.retry_image(parse_image_id(id), actor=actor)
     image = await queries.get_image(parse_image_id(id), links)
     back = _url(request, image.entity)
@@ -308,11 +279,7 @@ async def retry(
 
 @post("/images/{id:str}/delete", name="gallery:delete", include_in_schema=False, **permit("editor"))
 async def delete(
-    request: AnyRequest,
-    settings: NamedDependency[Settings],
-    links: NamedDependency[Links],
-    actor: NamedDependency[Actor],
-    id: FromPath[str],
+    request: AnyRequest, settings: TheSettings, links: TheLinks, actor: TheActor, id: PathText
 ) -> Response[Any]:
     image = await queries.get_image(parse_image_id(id), links)
     disposal.refuse_live(image.trashed_at is not None)
@@ -321,12 +288,7 @@ async def delete(
 
 
 @get("/trash", name="gallery:trash", include_in_schema=False, **permit("viewer"))
-async def trash(
-    request: AnyRequest,
-    settings: NamedDependency[Settings],
-    links: NamedDependency[Links],
-    cursor: FromQuery[str | None] = None,
-) -> Template:
+async def trash(request: AnyRequest, settings: TheSettings, links: TheLinks, cursor: Cursor = None) -> Template:
     found = await queries.trashed_images(links=links, cursor=cursor, limit=50)
     now = dt.datetime.now(dt.UTC)
     items = [

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, Router, get, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar import Response, Router, get, post
 
 from portal.accounts.guards import permit
-from portal.audit.actors import Actor
 from portal.errors import FormError, NotFound
 from portal.jobs.progress import JobView, get_job, list_jobs, start_job
 from portal.maintenance.cleanup import CLEANUP
 from portal.paging import read_limit
 from portal.web.answers import json_response, read_json
+from portal.web.parameters import Cursor, Http, Limit, PathText, TheActor
 from portal.web.preferences import wait_seconds, wait_until
-
-Http = Request[Any, Any, Any]
 
 
 @post("/images/cleanup", summary="Find, and remove if asked, what nobody owns", **permit("admin"))
-async def cleanup(request: Http, actor: NamedDependency[Actor]) -> Response[bytes]:
+async def cleanup(request: Http, actor: TheActor) -> Response[bytes]:
     """`{"dry_run": true}` by default. The answer is a job: 200 when finished (see `Prefer: wait`), else 202."""
     sent = await read_json(request) if await request.body() else {}
     dry_run = sent.get("dry_run", True) if isinstance(sent, dict) else None
@@ -44,13 +39,13 @@ def job_response(job: JobView) -> Response[bytes]:
 
 
 @get("/jobs", summary="Jobs, newest first", **permit("viewer"))
-async def jobs(limit: FromQuery[str | None] = None, cursor: FromQuery[str | None] = None) -> Response[bytes]:
+async def jobs(limit: Limit = None, cursor: Cursor = None) -> Response[bytes]:
     page = await list_jobs(cursor=cursor, limit=read_limit(limit))
     return json_response(200, {"jobs": page.items, "total": page.total, "next": page.next})
 
 
 @get("/jobs/{id:str}", summary="One job", **permit("viewer"))
-async def job(id: FromPath[str]) -> Response[bytes]:
+async def job(id: PathText) -> Response[bytes]:
     try:
         return json_response(200, await get_job(UUID(id)))
     except ValueError as error:

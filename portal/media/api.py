@@ -7,23 +7,20 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from litestar import Router, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 
 from portal.accounts.guards import permit
 from portal.errors import FormError, NotFound, NotReady
 from portal.gallery.queries import parse_image_id
 from portal.imaging.presets import PRESETS
 from portal.media.catalogue import load_entry
-from portal.storage.links import Links
+from portal.web.parameters import PathText, TheLinks
 
 LONGEST_SECONDS: Final = 7 * 24 * 3600
 
 
 @post("/api/images/{image_id:str}/url", name="media:sign_url", status_code=200, **permit("editor"))
-async def sign_url(
-    image_id: FromPath[str], data: JSONBody[dict[str, Any]], links: NamedDependency[Links]
-) -> dict[str, Any]:
+async def sign_url(image_id: PathText, data: JSONBody[dict[str, Any]], links: TheLinks) -> dict[str, Any]:
     size, seconds = read_request(data)
     entry = await load_entry(parse_image_id(image_id))
     if entry is None or entry.is_trashed:

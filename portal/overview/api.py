@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from litestar import Response, Router, get
-from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter
 
@@ -14,8 +13,8 @@ from portal.accounts.guards import permit
 from portal.gallery.entity_objects import EntityObject, InvoiceObject, entity_object
 from portal.gallery.views import ImageView
 from portal.overview.queries import search_everything
-from portal.storage.links import Links
 from portal.web.answers import json_response
+from portal.web.parameters import TheLinks
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,7 @@ class SearchResult:
     responses={200: ResponseSpec(SearchResult, description="What was found")},
 )
 async def search(
-    links: NamedDependency[Links],
-    q: Annotated[str, QueryParameter(description="Beginnings of words; all of them must match.")] = "",
+    links: TheLinks, q: Annotated[str, QueryParameter(description="Beginnings of words; all of them must match.")] = ""
 ) -> Response[bytes]:
     found = await search_everything(q, links)
     return json_response(200, SearchResult([entity_object(view) for view in found.entities], found.images))

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Router, get
-from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from litestar.response import Template
 
 from portal.accounts.guards import permit
 from portal.entities.queries import plain_query
 from portal.overview.queries import overview_of_today, search_everything
-from portal.storage.links import Links
+from portal.web.parameters import TheLinks
 from portal.web.rendering import page
 
 
 @get("/", name="overview:show", **permit("viewer"), include_in_schema=False)
-async def show(request: Request[Any, Any, Any], links: NamedDependency[Links]) -> Template:
+async def show(request: Request[Any, Any, Any], links: TheLinks) -> Template:
     today = await overview_of_today(links)
     return await page(
         request, "overview/show.html", needs=today.needs, recent=today.recent, kinds=today.kinds, storage=today.storage
@@ -25,7 +24,7 @@ async def show(request: Request[Any, Any, Any], links: NamedDependency[Links]) -
 
 
 @get("/search", name="overview:search", **permit("viewer"), include_in_schema=False)
-async def search(request: Request[Any, Any, Any], links: NamedDependency[Links], q: FromQuery[str] = "") -> Template:
+async def search(request: Request[Any, Any, Any], links: TheLinks, q: FromQuery[str] = "") -> Template:
     found = await search_everything(q, links)
     return await page(request, "overview/search.html", q=plain_query(q), entities=found.entities, images=found.images)
 
