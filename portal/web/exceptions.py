@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _STATUSES: Final[dict[int, type[PortalError]]] = {
     error.status: error
@@ -102,7 +102,7 @@ def _methods_of(request: AnyRequest) -> list[str]:
     for method in _METHODS:
         with contextlib.suppress(exceptions.HTTPException):
             route(path=path, method=method)
-            found.append(method)
+            found += ["GET", "HEAD"] if method == "GET" else [method]
     return found
 
 
@@ -187,8 +187,13 @@ def problem(error: PortalError, request_id: str | None) -> dict[str, Any]:
         **error.extra,
     }
     if isinstance(error, errors.FormError):
-        body["errors"] = [{"field": field, "message": message} for field, message in error.errors.items()]
+        body["errors"] = [{"field": _shown(field), "message": message} for field, message in error.errors.items()]
     return body
+
+
+def _shown(name: str) -> str:
+    """A field's name out of a request, fit to stand in JSON: a lone surrogate is none."""
+    return name.encode("utf-8", "replace").decode()[:100]
 
 
 def _json(request: AnyRequest, error: PortalError, headers: dict[str, str]) -> ASGIResponse:

@@ -15,6 +15,7 @@ from portal.errors import BadRequest
 from portal.settings import Settings
 from portal.web.exceptions import answer
 from portal.web.headers import HeaderTable
+from portal.web.heads import as_get, method_of
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,6 +45,7 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope, send = as_get(scope, send)
         state: Any = scope
         state["request_id"] = request_id = secrets.token_hex(8)
         started = time.perf_counter()
@@ -132,7 +134,7 @@ def _log_line(scope: Scope, status: int, seconds: float) -> None:
     user = scope.get("user")
     (log.debug if quiet else log.info)(
         "request",
-        method=scope.get("method"),
+        method=method_of(scope),
         path=redacted(scope),
         status=status,
         ms=round(seconds * 1000, 1),
