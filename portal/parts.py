@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from portal import database
-from portal.gallery.tasks import gallery_tasks
+from portal.gallery.tasks import gallery_tasks, queue_forgotten_images
 from portal.imaging.pool import RenderPool
 from portal.jobs import queue
 from portal.jobs.queue import Task
@@ -36,7 +36,7 @@ class Parts:
         return {**gallery_tasks(self.store, self.pool), **maintenance_tasks(self.settings, self.store)}
 
     def worker(self) -> Worker:
-        return Worker(self.tasks(), at_once=2 * self.settings.workers)
+        return Worker(self.tasks(), at_once=2 * self.settings.workers, heal=queue_forgotten_images)
 
     @contextlib.asynccontextmanager
     async def opened(self, *, with_children: bool = True) -> AsyncIterator[Parts]:

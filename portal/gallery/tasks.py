@@ -13,7 +13,7 @@ from portal.gallery.disposal import PURGE
 from portal.gallery.renditions import fail_image, render_all
 from portal.gallery.service import RENDER
 from portal.imaging.pool import RenderPool
-from portal.jobs.queue import Task
+from portal.jobs.queue import Task, enqueue
 from portal.storage.store import Store
 
 PURGE_AT_ONCE: Final = 1000
@@ -35,6 +35,26 @@ async def give_up_rendering(payload: dict[str, Any], reason: str) -> None:
         await fail_image(UUID(payload["image"]), "failed", f"The renditions could not be made. {reason}")
     except NotFound:
         return  # deleted meanwhile
+
+
+async def forgotten_images() -> list[UUID]:
+    """Those that wait for renditions which no job is going to make."""
+    rows = await database.fetch(
+        """SELECT image.id FROM image WHERE status IN ('pending', 'processing') AND NOT EXISTS (
+             SELECT 1 FROM pgqueuer WHERE entrypoint = $1 AND status IN ('queued', 'picked')
+               AND convert_from(payload, 'UTF8')::jsonb ->> 'image' = image.id::text)""",
+        RENDER,
+    )
+    return [row["id"] for row in rows]
+
+
+async def queue_forgotten_images() -> int:
+    """How many there were. A worker that loses its database in the middle of a job may lose the job as well."""
+    forgotten = await forgotten_images()
+    for image_id in forgotten:
+        async with database.transaction():
+            await enqueue(RENDER, {"image": str(image_id)}, dedupe=f"render {image_id}")
+    return len(forgotten)
 
 
 async def purge_objects(payload: dict[str, Any], *, store: Store) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from portal import database
 from portal.errors import FileRefused
+from portal.gallery.tasks import forgotten_images
 from portal.gallery.views import decoded, rendition_of
 from portal.imaging.pool import RenderPool
 from portal.imaging.presets import PRESETS, READY
@@ -153,10 +154,5 @@ async def _jobs_past_lease() -> list[Finding]:
 
 
 async def _forgotten_images() -> list[Finding]:
-    """Waiting for renditions that no job is going to make."""
-    rows = await database.fetch(
-        """SELECT image.id FROM image WHERE status IN ('pending', 'processing') AND NOT EXISTS (
-             SELECT 1 FROM pgqueuer WHERE entrypoint = 'render' AND status IN ('queued', 'picked')
-               AND convert_from(payload, 'UTF8')::jsonb ->> 'image' = image.id::text)"""
-    )
-    return [Finding("no_job", None, str(row["id"]), "waits for renditions, and no job makes them") for row in rows]
+    detail = "waits for renditions, and no job makes them"
+    return [Finding("no_job", None, str(image_id), detail) for image_id in await forgotten_images()]

@@ -8,9 +8,9 @@ import dataclasses
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import asyncpg
 import structlog
@@ -28,6 +28,8 @@ log = structlog.get_logger()
 MAX_STARTS: Final = 3  # a job that was started so often and never came to an end takes the worker down with it
 MAX_RETRIES: Final = 5
 LEASE: Final = timedelta(seconds=30)  # without a heartbeat for so long, a job is somebody else's
+AWAY_PAUSE: Final = timedelta(seconds=2)
+LONGEST_PAUSE: Final = 3.0  # seconds between tries to reach a database that is away
 LOG_DAYS: Final = 14
 
 
@@ -42,25 +44,35 @@ class GuardedExecutor(DatabaseRetryEntrypointExecutor):
     task: Task = dataclasses.field(kw_only=True)
 
     async def execute(self, job: Job, context: Context) -> None:
-        starts = await database.fetch_value(
-            "SELECT count(*) FROM pgqueuer_log WHERE job_id = $1 AND status = 'picked'", job.id
-        )
-        if starts - job.attempts > MAX_STARTS:
-            reason = f"It was started {starts - 1} times and never came to an end."
-            await self._give_up(job, reason)
-            raise PoisonJob(reason)
+        without_end = await self._starts_without_end(job)
+        if without_end >= MAX_STARTS:
+            reason = f"It was started {without_end} times and never came to an end."
+            await self._give_up(job, reason, PoisonJob(reason))
         try:
             await super().execute(job, context)
         except RetryRequested:
             raise
         except Exception as error:
             log.exception("a job failed for good", kind=job.entrypoint, job=job.id)
-            await self._give_up(job, f"It failed {job.attempts + 1} times.")
-            raise PoisonJob(str(error)) from error
+            await self._give_up(job, f"It failed {job.attempts + 1} times.", error)
 
-    async def _give_up(self, job: Job, reason: str) -> None:
-        if self.task.give_up is not None:
-            await self.task.give_up(payload_of(job), reason)
+    async def _starts_without_end(self, job: Job) -> int:
+        """Before this start. Each that ended in an error is counted in `attempts`."""
+        try:
+            starts = await database.fetch_value(
+                "SELECT count(*) FROM pgqueuer_log WHERE job_id = $1 AND status = 'picked'", job.id
+            )
+        except Exception as error:  # the database's trouble, not the job's: it must not be the end of it
+            raise RetryRequested(delay=AWAY_PAUSE, reason=repr(error)) from error
+        return starts - 1 - job.attempts
+
+    async def _give_up(self, job: Job, reason: str, error: Exception) -> NoReturn:
+        try:
+            if self.task.give_up is not None:
+                await self.task.give_up(payload_of(job), reason)
+        except Exception as trouble:  # unheard, its owner would wait for ever
+            raise RetryRequested(delay=AWAY_PAUSE, reason=repr(trouble)) from trouble
+        raise PoisonJob(reason) from error
 
 
 def payload_of(job: Job) -> dict[str, Any]:
@@ -89,13 +101,24 @@ def _register(queuer: PgQueuer, kind: str, task: Task) -> None:
 class Worker:
     """Runs until `stop()`. `state` is one of starting, running, restarting, stopped.
 
-    `at_once` bounds the jobs in hand; the render pool bounds what really computes.
+    `at_once` bounds the jobs in hand; the render pool bounds what really computes. `heal` runs at each start and may
+    queue what an outage made the queue forget.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], *, at_once: int) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        *,
+        at_once: int,
+        lease: timedelta = LEASE,
+        heal: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         self.tasks = tasks
         self.at_once = max(at_once, 2)
+        self.lease = lease
+        self.heal = heal
         self.state = "starting"
+        self._pool: asyncpg.Pool | None = None
         self._stop = asyncio.Event()
         self._queuer: PgQueuer | None = None
         self._running: asyncio.Task[None] | None = None
@@ -111,6 +134,8 @@ class Worker:
         if self._running is not None:
             done, _ = await asyncio.wait({self._running}, timeout=grace)
             if not done:
+                if self._pool is not None:
+                    self._pool.terminate()  # first, lest the queue note the job as cancelled and forget it
                 self._running.cancel()
                 await asyncio.wait({self._running}, timeout=5)
         self.state = "stopped"
@@ -126,21 +151,26 @@ class Worker:
             except Exception as error:
                 self.state = "restarting"
                 log.warning("the worker lost its queue, starting again", error=repr(error))
-                delay = 0.5 if time.monotonic() - began > 30 else min(delay * 2, 15)
+                delay = 0.5 if time.monotonic() - began > 30 else min(delay * 2, LONGEST_PAUSE)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), delay * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
 
     async def _run_once(self) -> None:
         pool = await asyncpg.create_pool(**database.DB.config, min_size=4, max_size=4, command_timeout=60)
+        self._pool = pool
         try:
-            await _prune_log(pool)
-            self._queuer = build(pool, self.tasks)
+            await _prune(pool)
+            if self.heal is not None:
+                await self.heal()
+            queuer = self._queuer = build(pool, self.tasks)
+            if self._stop.is_set():
+                return
             self.state = "running"
-            await self._queuer.run(
+            await queuer.run(
                 dequeue_timeout=timedelta(seconds=2),
                 batch_size=max(self.at_once // 2, 1),
                 max_concurrent_tasks=self.at_once,
-                heartbeat_timeout=LEASE,
+                heartbeat_timeout=self.lease,
                 shutdown_on_listener_failure=True,
             )
         finally:
@@ -148,6 +178,9 @@ class Worker:
             pool.terminate()
 
 
-async def _prune_log(pool: asyncpg.Pool) -> None:
-    """The queue's log is never pruned by its library."""
+async def _prune(pool: asyncpg.Pool) -> None:
+    """The queue's log and the jobs it gave up are never pruned by its library."""
     await pool.execute("DELETE FROM pgqueuer_log WHERE created < now() - make_interval(days => $1)", LOG_DAYS)
+    await pool.execute(
+        "DELETE FROM pgqueuer WHERE status = 'failed' AND updated < now() - make_interval(days => $1)", LOG_DAYS
+    )
