@@ -12,7 +12,7 @@ class SortableGallery extends HTMLElement {
     const on = (target, name, act) => target.addEventListener(name, act, { signal: this.ending.signal });
     on(this, "focusin", (event) => this.#remember(event.target.closest(".image-card")));
     on(document, "keydown", (event) => this.#key(event));
-    on(this, "htmx:before:request", () => (this.askedAt = performance.now()));
+    on(document, "htmx:before:request", () => (this.askedAt = performance.now()));
     // a card that asks whether it is ready asks again by itself: no notice each second while the portal is away
     on(this, "htmx:error", (event) => event.target.matches?.(".image-card") && event.stopPropagation());
     on(document, "htmx:finally:request", ({ detail }) => this.#refreshCounts(detail.ctx));
@@ -115,6 +115,7 @@ class SortableGallery extends HTMLElement {
 
   #focus(card) {
     const target = card?.querySelector("[autofocus]") ?? card?.querySelector(".open");
+    card?.querySelector("form.fields")?.scrollIntoView({ block: "nearest" });
     target?.focus();
     target?.setSelectionRange?.(target.value.length, target.value.length);
   }
