@@ -88,7 +88,7 @@ class FormError(PortalError):
     status, code, title = 422, "bad_field", "Some fields need another look"
 
     def __init__(self, errors: dict[str, str], message: str = "") -> None:
-        super().__init__(message or " ".join(errors.values()))
+        super().__init__(message or " ".join(dict.fromkeys(errors.values())))
         self.errors = errors
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime
 from html import escape
 from typing import Any
 from uuid import UUID
 
 from litestar import Response, Router, delete, get, post
-from litestar.params import JSONBody
 
 from portal.accounts.guards import permit
-from portal.embed.keys import Scope, get_key, issue_key, list_keys, revoke_key
-from portal.errors import FormError, NotFound
+from portal.embed.keys import Scope, get_key, is_key_of, issue_key, list_keys, random_key, repeatable_key, revoke_key
+from portal.errors import FormError, Gone, NotFound
+from portal.idempotency import Claim
 from portal.paging import read_limit
-from portal.web.answers import json_response
-from portal.web.parameters import Cursor, Limit, PathText, TheActor, TheSettings
+from portal.settings import Settings
+from portal.web.answers import encode, json_response, read_object
+from portal.web.once import key_of, once
+from portal.web.parameters import Cursor, Http, Limit, PathText, TheActor, TheSettings
 
 FIELDS = ("scope", "presets", "parents", "expires", "captions")
+SHOWN = ("scope", "presets", "parents", "captions", "created_at", "expires_at")
 
 
 @get("/", name="embed:list", summary="Embed keys, newest first", **permit("editor"))
@@ -27,17 +32,41 @@ async def show_keys(limit: Limit = None, cursor: Cursor = None) -> Response[byte
 
 
 @post("/", name="embed:issue", summary="Make a key; it is shown this once", **permit("editor", secret=True))
-async def issue(data: JSONBody[dict[str, Any]], settings: TheSettings, actor: TheActor) -> Response[bytes]:
+async def issue(request: Http, settings: TheSettings, actor: TheActor) -> Response[bytes]:
     """`scope {type, id?}`, and optionally `presets`, `parents` (required for private types), `expires`, `captions`."""
-    asked = read_key(data)
-    id, key = await issue_key(**asked, private_types=settings.private_types, actor=actor)
-    made = await get_key(id)
-    url = f"{settings.base_url}/embed/k/{key}"
-    fields = {
-        name: getattr(made, name) for name in ("scope", "presets", "parents", "captions", "created_at", "expires_at")
-    }
-    answer = {"id": id, "key": key, "url": url, "snippet": snippet(url, made.scope, settings.base_url), **fields}
-    return json_response(201, answer)
+    sent = await read_object(request, FIELDS)
+    asked, request_key = read_key(sent), key_of(request.scope)
+    keys: list[str] = []
+
+    def make_key(id: UUID) -> str:
+        key = random_key() if request_key is None else repeatable_key(settings.secret_keys[0], request_key, id)
+        keys.append(key)
+        return key
+
+    async def run(_: Claim | None) -> tuple[int, Any]:
+        id, _ = await issue_key(**asked, private_types=settings.private_types, actor=actor, make_key=make_key)
+        made = await get_key(id)
+        return 201, {name: getattr(made, name) for name in ("id", *SHOWN)}
+
+    body_hash = hashlib.sha256(encode(sent)).hexdigest()
+    answer = await once(request, actor=actor, body_hash=body_hash, run=run)  # keeps the answer without the key
+    made = json.loads(answer.content)
+    key = keys[0] if keys else await _key_again(UUID(made["id"]), request_key or "", settings)
+    return json_response(201, _with_key(made, key, settings.base_url), dict(answer.headers))
+
+
+async def _key_again(id: UUID, request_key: str, settings: Settings) -> str:
+    """The key that the first request made. Raises Gone when it is revoked or the portal's secret is another by now."""
+    for secret in settings.secret_keys:
+        key = repeatable_key(secret, request_key, id)
+        if await is_key_of(id, key):
+            return key
+    raise Gone("This key was made before and cannot be shown again. Make a new one.")
+
+
+def _with_key(made: dict[str, Any], key: str, base_url: str) -> dict[str, Any]:
+    url, scope = f"{base_url}/embed/k/{key}", Scope(**made["scope"])
+    return {"id": made["id"], "key": key, "url": url, "snippet": snippet(url, scope, base_url), **made}
 
 
 @delete("/{embed_id:str}", name="embed:revoke", summary="Revoke a key at once", **permit("editor"))
@@ -61,7 +90,7 @@ def snippet(url: str, scope: Scope, base_url: str) -> str:
 
 def read_key(data: dict[str, Any]) -> dict[str, Any]:
     """What issue_key takes. Raises FormError that names every field of a wrong kind."""
-    errors = {name: "There is no such field." for name in data if name not in FIELDS}
+    errors: dict[str, str] = {}
     scope, presets, parents = data.get("scope"), data.get("presets"), data.get("parents") or []
     expires, captions = data.get("expires"), data.get("captions", True)
     if not _is_scope(scope):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import re
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
@@ -83,10 +85,15 @@ async def issue_key(
     captions: bool,
     private_types: Collection[str],
     actor: Actor,
+    make_key: Callable[[UUID], str] | None = None,
 ) -> tuple[UUID, str]:
-    """The key's id and the key, which is shown this once. Raises FormError, NoSuchEntity."""
+    """The key's id and the key, which is shown this once. Raises FormError, NoSuchEntity.
+
+    `make_key` makes the key of an id, 128 bits in base64url; else it is random.
+    """
     chosen, framing = _checked(scope, presets, parents, expires_at, private_types)
-    id, key = uuid7(), secrets.token_urlsafe(16)
+    id = uuid7()
+    key = make_key(id) if make_key else random_key()
     async with database.transaction():
         if scope.id is not None and not await _exists(scope.type, scope.id):
             raise NoSuchEntity(f"There is no {scope.type}/{scope.id}.")
@@ -106,6 +113,25 @@ async def issue_key(
         after = {"scope": _spelled(scope), "presets": chosen, "parents": framing, "expires_at": expires_at}
         await record(actor, "embed.add", "embed", str(id), after=after)
     return id, key
+
+
+def random_key() -> str:
+    return secrets.token_urlsafe(16)
+
+
+def repeatable_key(secret: bytes, request_key: str, id: UUID) -> str:
+    """The key that a POST with an Idempotency-Key makes, so that its repetition can say it again though nobody kept it.
+
+    Unknown to whoever lacks the portal's secret, and gone for ever when the request's own key is forgotten.
+    """
+    made = hmac.digest(secret, b"embed key\0" + id.bytes + request_key.encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(made[:16]).decode().rstrip("=")
+
+
+async def is_key_of(id: UUID, key: str) -> bool:
+    """Does this key, not revoked, have this id?"""
+    hash = await database.fetch_value("SELECT key_hash FROM embed_key WHERE id = $1 AND revoked_at IS NULL", id)
+    return hash == _hash(key)
 
 
 async def _exists(type: str, id: str) -> bool:

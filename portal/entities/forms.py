@@ -86,7 +86,7 @@ def parse_entity(ref: EntityRef, data: Mapping[str, Any]) -> EntityInput:
         name=read("name", lambda value: _text(value, NAME_LENGTH), ""),
         reference=read("reference", lambda value: _text(value, REFERENCE_LENGTH) or None, None),
         parent=read("parent", lambda value: _parent(ref, value), None),
-        attributes=read("attributes", _attributes, {}),
+        attributes=read("attributes", parse_attributes, {}),
         number=read("number", lambda value: _text(value, NUMBER_LENGTH) or None, None),
         date=read("date", _date, None),
         currency=read("currency", _currency, None),
@@ -145,7 +145,8 @@ def _parent(ref: EntityRef, value: Any) -> EntityRef:
     return EntityRef(kind, id)
 
 
-def _attributes(value: Any) -> dict[str, Any]:
+def parse_attributes(value: Any) -> dict[str, Any]:
+    """Free values, of entities and of pictures alike. Raises ValueError."""
     if not isinstance(value, Mapping):
         raise ValueError('Use a JSON object such as {"colour": "blue"}.')
     _check_json(value, MOST_ATTRIBUTE_DEPTH)

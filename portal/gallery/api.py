@@ -10,17 +10,17 @@ from litestar import Response, Router, delete, get, post, put
 
 from portal.accounts.guards import may_see, permit
 from portal.entities.kinds import KINDS, EntityRef, parse_ref
-from portal.errors import FormError, NoSuchEntity, PortalError
+from portal.errors import FormError, NoSuchEntity
 from portal.gallery import disposal, queries, service
 from portal.gallery.entity_objects import entity_object
 from portal.gallery.forms import read_metadata, read_picture_fields
 from portal.gallery.queries import parse_image_id
-from portal.gallery.uploads import MAX_FILES, add_file, add_files, body_hash, received
+from portal.gallery.uploads import MAX_FILES, Outcome, add_file, add_files, body_hash, received
 from portal.gallery.views import VISITOR_FIELDS, ImageView
 from portal.idempotency import Claim
 from portal.paging import read_limit
 from portal.storage.links import Links
-from portal.web.answers import json_response, read_json
+from portal.web.answers import json_response, read_json, read_object
 from portal.web.exceptions import problem
 from portal.web.once import once
 from portal.web.openapi import multipart_operation
@@ -106,20 +106,19 @@ async def upload_multiple(
                 if outcome.image_id is not None:
                     stored: UUID = outcome.image_id
                     await wait_until(lambda image_id=stored: _is_done(image_id, links), wait)
-            return await _answer_of(outcomes, links)
+            return await _answer_of(outcomes, links, request.scope.get("request_id"))
 
         return await once(request, actor=actor, body_hash=body_hash(sent.fields, files), run=run)
 
 
-async def _answer_of(outcomes: list[Any], links: Links) -> tuple[int, Any]:
+async def _answer_of(outcomes: list[Outcome], links: Links, request_id: Any) -> tuple[int, Any]:
     results: list[dict[str, Any]] = []
     for outcome in outcomes:
-        if outcome.image_id is None:
-            error: PortalError = outcome.error
-            results.append({"filename": outcome.filename, "status": error.status, "error": problem(error, None)})
-        else:
-            image = await queries.get_image(outcome.image_id, links)
-            results.append({"filename": outcome.filename, "status": 201, "image": image})
+        named: dict[str, Any] = {"filename": outcome.filename}
+        if outcome.error is not None:
+            results.append(named | {"status": outcome.error.status, "error": problem(outcome.error, request_id)})
+        elif outcome.image_id is not None:
+            results.append(named | {"status": 201, "image": await queries.get_image(outcome.image_id, links)})
     stored = sum(1 for outcome in outcomes if outcome.image_id is not None)
     status = 201 if stored == len(outcomes) else 207 if stored else 422
     return status, {"results": results, "stored": stored, "refused": len(outcomes) - stored}
@@ -216,8 +215,7 @@ def _if_match(request: Http) -> int | None:
 async def reorder(type: PathText, id: PathText, request: Http, links: TheLinks, actor: TheActor) -> Response[bytes]:
     """`{"ids": […]}`: all of the gallery's images, each once, else 409."""
     ref = parse_ref(type, id)
-    sent = await read_json(request)
-    ids = sent.get("ids") if isinstance(sent, dict) else None
+    ids = (await read_object(request, {"ids"})).get("ids")
     if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
         raise FormError({"ids": "Send a list of image ids."})
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import hashlib
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,11 +28,13 @@ from portal.errors import BadRequest, FormError, Stale, TooLarge, UnsupportedFor
 from portal.gallery.disposal import delete_entity
 from portal.gallery.entity_objects import EntityList, EntityObject, InvoiceObject, entity_object
 from portal.gallery.queries import entity_views, get_entity
+from portal.idempotency import Claim
 from portal.paging import read_limit
 from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.answers import json_response, read_json
 from portal.web.forms import read_upload
+from portal.web.once import once
 from portal.web.parameters import PathText, TheActor, TheLinks, TheSettings
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -207,15 +210,33 @@ async def import_file(
     settings: TheSettings,
     strict: Annotated[str, QueryParameter(description="1: nothing is applied when any row is bad")] = "",
 ) -> Response[bytes]:
+    is_strict = strict.lower() in _YES
     async with _received(request, settings) as (file, kind):
-        report = await import_rows(file, kind, actor, strict=strict.lower() in _YES)
-    if report.refused and strict.lower() in _YES:
-        rows = "row needs" if report.refused == 1 else "rows need"
-        raise FormError(
-            {f"line {error.line}": error.message for error in report.errors},
-            f"Nothing was imported: {report.refused} {rows} another look.",
-        )
-    return json_response(200, report)
+
+        async def run(_: Claim | None) -> tuple[int, Any]:
+            report = await import_rows(file, kind, actor, strict=is_strict)
+            if report.refused and is_strict:
+                raise _nothing_imported(report)
+            return 200, report
+
+        body_hash = f"{await asyncio.to_thread(_digest, file)} {kind} {is_strict}"
+        return await once(request, actor=actor, body_hash=body_hash, run=run)
+
+
+def _digest(file: BinaryIO) -> str:
+    """Leaves the file at its end; the import begins at its start."""
+    digest = hashlib.sha256()
+    while chunk := file.read(2**20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _nothing_imported(report: ImportReport) -> FormError:
+    rows = "row needs" if report.refused == 1 else "rows need"
+    return FormError(
+        {f"line {error.line}": error.message for error in report.errors},
+        f"Nothing was imported: {report.refused} {rows} another look.",
+    )
 
 
 async def _answer(status: int, ref: EntityRef, links: Links) -> Response[bytes]:
@@ -264,6 +285,7 @@ async def _received(request: Request[Any, Any, Any], settings: Settings) -> Asyn
             if size > settings.max_upload_bytes:
                 raise TooLarge(f"Up to {settings.max_upload_bytes // 2**20} MB fit. Import it in parts.")
             await asyncio.to_thread(file.write, chunk)
+        file.seek(0)
         yield file, kind
 
 

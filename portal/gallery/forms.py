@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from portal.entities.forms import parse_attributes
 from portal.errors import FormError
 
 MAX_ALT_TEXT: Final = 500
 MAX_CAPTION: Final = 2000
 MAX_TAGS: Final = 50
 MAX_TAG: Final = 60
-MAX_ATTRIBUTES: Final = 64 * 1024
 _YES: Final = {"1", "true", "on", "yes"}
 _NO: Final = {"", "0", "false", "off", "no"}
 
@@ -74,7 +74,7 @@ _PARSERS: Final[dict[str, Callable[[Any], dict[str, Any]]]] = {
     "is_primary": lambda value: {"is_primary": _flag(value)},
     "focal_point": lambda value: _focal_point(value),
     "edits": lambda value: _edits(value),
-    "attributes": lambda value: {"attributes": json.dumps(_attributes(value))},
+    "attributes": lambda value: {"attributes": json.dumps({} if value is None else parse_attributes(value))},
 }
 
 
@@ -168,15 +168,3 @@ def _edits(value: Any) -> dict[str, Any]:
     if value in (None, {}):
         return {"edits": "{}"}
     raise ValueError("Rotating, flipping and cropping are not part of this version.")
-
-
-def _attributes(value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ValueError("Use an object with names and values.")
-    if "\\u0000" in (text := json.dumps(value)) or len(text) > MAX_ATTRIBUTES:
-        raise ValueError("Use at most 64 KB, without NUL characters.")
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in json.dumps(value, ensure_ascii=False)):
-        raise ValueError("This holds characters that are no text.")
-    return value

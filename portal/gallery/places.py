@@ -81,23 +81,28 @@ async def ids_in_order(gallery: LockedGallery) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def set_primary(gallery: LockedGallery, image_id: UUID) -> None:
-    """The old primary steps down first: the index allows only one."""
+async def set_primary(gallery: LockedGallery, image_id: UUID, *, revisions: int = 1) -> None:
+    """The old primary steps down first: the index allows only one. `revisions`: 0 where no person chose it."""
     await database.execute(
-        """UPDATE image SET is_primary = false, revision = revision + 1, updated_at = now()
+        """UPDATE image SET is_primary = false, revision = revision + $3::int, updated_at = now()
            WHERE entity = $1 AND is_primary AND id <> $2""",
         gallery.pk,
         image_id,
+        revisions,
     )
     await database.execute(
-        """UPDATE image SET is_primary = true, revision = revision + 1, updated_at = now()
+        """UPDATE image SET is_primary = true, revision = revision + $2::int, updated_at = now()
            WHERE id = $1 AND NOT is_primary""",
         image_id,
+        revisions,
     )
 
 
 async def ensure_primary(gallery: LockedGallery) -> None:
-    """Where no image is primary, or only a failed one is, the first ready one (else the first sound one) becomes it."""
+    """Where no image is primary, or only a failed one is, the first ready one (else the first sound one) becomes it.
+
+    Nobody's doing: what a person types meanwhile about one of them is not overtaken by it.
+    """
     row = await database.fetch_row("SELECT id, status FROM image WHERE entity = $1 AND is_primary", gallery.pk)
     if row is not None and row["status"] != "failed":
         return
@@ -107,4 +112,4 @@ async def ensure_primary(gallery: LockedGallery) -> None:
         gallery.pk,
     )
     if heir is not None and (row is None or heir["status"] != "failed"):
-        await set_primary(gallery, heir["id"])
+        await set_primary(gallery, heir["id"], revisions=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from litestar import Request
 
 from portal.audit.actors import Actor
 from portal.entities.kinds import EntityRef
-from portal.errors import Busy, PortalError, TooLarge
+from portal.errors import Busy, FormError, PortalError, TooLarge
 from portal.gallery.forms import PictureFields, ReceivedPicture
 from portal.gallery.intake import limits_of
 from portal.gallery.service import add_image, refuse_when_disk_is_full
@@ -55,6 +55,14 @@ class Intake:
             self._under_way -= 1
 
 
+def check_names(fields: Mapping[str, str]) -> None:
+    """Raises FormError for fields that nobody may write, as `sha256` or `status`."""
+    known = {"csrf_token", "entity_type", "entity_id", *PictureFields.__dataclass_fields__}
+    unknown = {name: "There is no such field." for name in fields if name not in known}
+    if unknown:
+        raise FormError(unknown)
+
+
 @asynccontextmanager
 async def received(
     request: Request[Any, Any, Any], settings: Settings, store: Store, *, max_files: int
@@ -67,6 +75,7 @@ async def received(
         async with read_upload(
             request, temp_dir=settings.temp_dir, max_bytes=largest, max_files=max_files, csrf=csrf
         ) as upload:
+            check_names(upload.fields)
             yield upload
 
 
@@ -87,7 +96,7 @@ async def add_file(
         raise file.refused
     most = settings.max_upload_of(ref.type)
     if file.bytes > most:
-        raise TooLarge(f"This file has {file.bytes / 2**20:.1f} MB. Up to {most // 2**20} MB fit.")
+        raise TooLarge(f"This file is larger than {most // 2**20} MB.")
     picture = ReceivedPicture(file.path, file.filename, file.bytes, file.sha256)
     return await add_image(
         ref, picture, fields, limits=limits_of(settings), store=store, pool=pool, actor=actor, claim=claim, part=part
@@ -121,6 +130,7 @@ async def add_files(
                 part=str(number),
             )
             outcomes.append(Outcome(file.filename, image_id, None))
+            fields = replace(fields, is_primary=False)  # that was the first of them
         except PortalError as error:
             if error.status >= 500 or error.status == 404:
                 raise  # not about this file

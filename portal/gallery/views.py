@@ -186,6 +186,6 @@ def _rendition_views(row: Mapping[str, Any], entity_type: str, links: Links, now
             bytes=item["bytes"],
             media_type=item["media_type"],
         )
-        for name, item in stored["items"].items()
-        if name in PRESETS
+        for name in PRESETS
+        if (item := stored["items"].get(name)) is not None
     }

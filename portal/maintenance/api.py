@@ -11,7 +11,7 @@ from portal.errors import FormError, NotFound
 from portal.jobs.progress import JobView, get_job, list_jobs, start_job
 from portal.maintenance.cleanup import CLEANUP
 from portal.paging import read_limit
-from portal.web.answers import json_response, read_json
+from portal.web.answers import job_url, json_response, read_object
 from portal.web.parameters import Cursor, Http, Limit, PathText, TheActor
 from portal.web.preferences import wait_seconds, wait_until
 
@@ -19,8 +19,8 @@ from portal.web.preferences import wait_seconds, wait_until
 @post("/images/cleanup", summary="Find, and remove if asked, what nobody owns", **permit("admin"))
 async def cleanup(request: Http, actor: TheActor) -> Response[bytes]:
     """`{"dry_run": true}` by default. The answer is a job: 200 when finished (see `Prefer: wait`), else 202."""
-    sent = await read_json(request) if await request.body() else {}
-    dry_run = sent.get("dry_run", True) if isinstance(sent, dict) else None
+    sent = await read_object(request, {"dry_run"}) if await request.body() else {}
+    dry_run = sent.get("dry_run", True)
     if not isinstance(dry_run, bool):
         raise FormError({"dry_run": "Use true or false."})
     job_id = await start_job(CLEANUP, {"dry_run": dry_run}, actor=actor)
@@ -35,7 +35,7 @@ async def _is_finished(job_id: UUID) -> bool:
 def job_response(job: JobView) -> Response[bytes]:
     if job.is_finished:
         return json_response(200, job)
-    return json_response(202, job, {"Location": f"/api/jobs/{job.id}"})
+    return json_response(202, job, {"Location": job_url(job.id)})
 
 
 @get("/jobs", summary="Jobs, newest first", **permit("viewer"))

@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from litestar import Router, post
-from litestar.params import JSONBody
 
 from portal.accounts.guards import permit
 from portal.errors import FormError, NotFound, NotReady
 from portal.gallery.queries import parse_image_id
 from portal.imaging.presets import PRESETS
 from portal.media.catalogue import load_entry
-from portal.web.parameters import PathText, TheLinks
+from portal.web.answers import read_object
+from portal.web.parameters import Http, PathText, TheLinks
 
 LONGEST_SECONDS: Final = 7 * 24 * 3600
 
 
 @post("/api/images/{image_id:str}/url", name="media:sign_url", status_code=200, **permit("editor"))
-async def sign_url(image_id: PathText, data: JSONBody[dict[str, Any]], links: TheLinks) -> dict[str, Any]:
-    size, seconds = read_request(data)
+async def sign_url(image_id: PathText, request: Http, links: TheLinks) -> dict[str, Any]:
+    size, seconds = read_request(await read_object(request, {"size", "seconds"}))
     entry = await load_entry(parse_image_id(image_id))
     if entry is None or entry.is_trashed:
         raise NotFound("There is no picture with this id.")
@@ -34,7 +34,7 @@ async def sign_url(image_id: PathText, data: JSONBody[dict[str, Any]], links: Th
 
 def read_request(data: dict[str, Any]) -> tuple[str, int]:
     """Size and seconds. Raises FormError; the original is never given away by a link."""
-    errors = {name: "There is no such field." for name in data if name not in ("size", "seconds")}
+    errors: dict[str, str] = {}
     size, seconds = data.get("size", "optimized"), data.get("seconds", 3600)
     if not isinstance(size, str) or size not in PRESETS:
         errors["size"] = f"Use one of {', '.join(PRESETS)}."

@@ -159,13 +159,13 @@ def read_wish(path: str, query: bytes) -> Wish:
         raise NotFound(f"There is no size of this name. The sizes are {', '.join(PRESETS)}.")
     if form not in FORMATS:
         raise FormError({"format": f"Use one of {', '.join(FORMATS)}."})
-    text = path[len(MOUNT) :].removesuffix("/")
+    text = path[len(MOUNT) + 1 :].removesuffix("/")
     try:
-        if len(text) != 37 or text[0] != "/":
-            raise ValueError(path)
-        image_id = UUID(text[1:])
+        image_id = UUID(text)
     except ValueError as error:
         raise _unknown() from error
+    if str(image_id) != text:  # one spelling alone: a signed URL with any other byte is no signed URL
+        raise _unknown()
     return Wish(image_id, size, form, asked.get("v"), asked.get("exp"), asked.get("sig"), asked.get("download") == "1")
 
 
@@ -291,7 +291,7 @@ async def _refuse(scope: Scope, send: Send, error: PortalError, header: tuple[by
     """Not raised, because the answer needs a header that only this place knows."""
     if "request_id" not in scope:
         raise TakeTheLongWay
-    body = json.dumps(problem(error, scope.get("request_id"))).encode()  # type: ignore[arg-type]
+    body = json.dumps(problem(error, scope.get("request_id"))).encode()  # type: ignore[arg-type] - our own key of the scope
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", b"%d" % len(body)),

@@ -14,11 +14,11 @@ from pathlib import Path
 STATIC_ROOT = Path(__file__).resolve().parents[2] / "static"
 PREFIX = "/static"
 
-MEDIA_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+MEDIA_TYPES = {  # of text, Litestar itself adds that it is UTF-8
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".json": "application/json",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": "text/plain",
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".jpg": "image/jpeg",

@@ -13,7 +13,7 @@ _OWN: Final = "/api/images/serve"
 
 def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
     """The request and its way back as the router knows them: Litestar answers 405 to HEAD on a GET route."""
-    if scope["method"] != "HEAD" or scope["path"].startswith(_OWN):
+    if scope["type"] != "http" or scope["method"] != "HEAD" or scope["path"].startswith(_OWN):
         return scope, send
     asked: Any = {**scope, "method": "GET", "is_head": True}
 
@@ -27,4 +27,4 @@ def as_get(scope: Scope, send: Send) -> tuple[Scope, Send]:
 
 def method_of(scope: Scope) -> str:
     """The method as it was asked."""
-    return "HEAD" if scope.get("is_head") else scope["method"]
+    return "HEAD" if scope.get("is_head") else str(scope.get("method"))

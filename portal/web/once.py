@@ -7,6 +7,7 @@ API is covered by the middleware. A refusal is not kept: sent again, the same re
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from portal import idempotency
 from portal.audit.actors import Actor
 from portal.idempotency import Answer, Claim, Presence
-from portal.web.answers import json_response
+from portal.web.answers import job_url, json_response
 
 HEADER: Final = b"idempotency-key"
 REPLAYED: Final = "Idempotent-Replayed"
@@ -66,7 +67,7 @@ class OnceMiddleware(ASGIMiddleware):
         handler_opt = getattr(scope.get("route_handler"), "opt", {})
         excepted = handler_opt.get("upload") or handler_opt.get("secret")
         key = key_of(scope) if covered and not excepted else None
-        if key is None or not isinstance(actor, Actor):
+        if key is None or not isinstance(actor, Actor) or not _may(actor, handler_opt.get("permission")):
             await next_app(scope, receive, send)
             return
         body = await _whole_body(receive)
@@ -81,6 +82,11 @@ class OnceMiddleware(ASGIMiddleware):
             await next_app(scope, _given(body, receive), kept)
         finally:
             await kept.settle(claim)
+
+
+def _may(actor: Actor, permission: Any) -> bool:
+    """Who may not call the route is refused by its guard, before the body is read."""
+    return permission not in ("viewer", "editor", "admin") or actor.may(permission)
 
 
 class _Kept:
@@ -136,8 +142,14 @@ def _given(body: bytes, receive: Receive) -> Receive:
     return give
 
 
+def _location_of(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """What answers 202 is a job, and says where it is followed."""
+    return [(b"location", job_url(json.loads(answer.body)["id"]).encode())] if answer.status == 202 else []
+
+
 async def _replay(answer: Answer, send: Send) -> None:
     headers = [
+        *_location_of(answer),
         (b"content-type", answer.media_type.encode("latin-1")),
         (b"cache-control", b"no-store"),
         (REPLAYED.lower().encode(), b"true"),
