@@ -130,15 +130,22 @@ async def _is_alive(process: int) -> bool:
 
 
 async def remember(claim: Claim | None, part: str, stored: str) -> None:
-    """Note, in the transaction that stores it, what a part of the request became."""
-    if claim is not None:
-        database.connection_of_transaction()
-        await database.execute(
-            "UPDATE idempotency SET stored = stored || jsonb_build_object($2::text, $3::text) WHERE pk = $1",
-            claim.pk,
-            part,
-            stored,
-        )
+    """Note, in the transaction that stores it, what a part of the request became.
+
+    Raises Running when another run of the same request was first: its transaction stands, this one must not.
+    """
+    if claim is None:
+        return
+    database.connection_of_transaction()
+    noted = await database.execute(
+        """UPDATE idempotency SET stored = stored || jsonb_build_object($2::text, $3::text)
+           WHERE pk = $1 AND NOT stored ? $2""",
+        claim.pk,
+        part,
+        stored,
+    )
+    if not noted:
+        raise Running("The same request was stored by another try. Send it again to get its answer.", retry_after=1)
 
 
 async def keep_answer(claim: Claim, answer: Answer) -> None:
