@@ -10,9 +10,6 @@ from typing import Any
 from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -42,7 +39,7 @@ from portal.parts import Parts
 from portal.settings import Settings
 from portal.web import health, static_files
 from portal.web.admission import AdmissionMiddleware
-from portal.web.assets import static_url
+from portal.web.docs import openapi_config
 from portal.web.exceptions import respond
 from portal.web.once import OnceMiddleware
 from portal.web.security import SecurityMiddleware
@@ -92,7 +89,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         exception_handlers={Exception: respond},
         middleware=[AdmissionMiddleware, OnceMiddleware()],
         lifespan=[lifespan],
-        openapi_config=_openapi(settings),
+        openapi_config=openapi_config(),
         template_config=TemplateConfig(instance=_templates(lambda: app)),
         state=state,
         request_max_body_size=None,  # AdmissionMiddleware bounds every body, by its route
@@ -177,22 +174,3 @@ def _templates(app: Callable[[], Litestar]) -> JinjaTemplateEngine:
     made.globals["url_for"] = url_for  # the engine put its own there, which wants a request
     made.globals.pop("csrf_token", None)
     return engine
-
-
-def _openapi(settings: Settings) -> OpenAPIConfig:
-    swagger = SwaggerRenderPlugin(
-        js_url=static_url("vendor/swagger-ui-bundle.js"),
-        css_url=static_url("vendor/swagger-ui.css"),
-        standalone_preset_js_url=static_url("vendor/swagger-ui-standalone-preset.js"),
-        favicon=f'<link rel="icon" href="{static_url("img/mark.svg")}">',
-    )
-    bearer = SecurityScheme(type="http", scheme="bearer", description="A token of `portal token create`.")
-    return OpenAPIConfig(
-        title="Image Portal",
-        version="1",
-        description="Pictures for inventory and invoice systems. Errors are problem+json (RFC 9457).",
-        path="/docs",
-        render_plugins=[swagger],
-        components=Components(security_schemes={"token": bearer}),
-        security=[{"token": []}],
-    )

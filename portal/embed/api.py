@@ -4,34 +4,92 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from litestar import Response, Router, delete, get, post
+from litestar.openapi import ResponseSpec
 
 from portal.accounts.guards import permit
-from portal.embed.keys import Scope, get_key, is_key_of, issue_key, list_keys, random_key, repeatable_key, revoke_key
+from portal.embed.keys import (
+    EmbedView,
+    Scope,
+    get_key,
+    is_key_of,
+    issue_key,
+    list_keys,
+    random_key,
+    repeatable_key,
+    revoke_key,
+)
 from portal.errors import FormError, Gone, NotFound
 from portal.idempotency import Claim
 from portal.paging import read_limit
 from portal.settings import Settings
 from portal.web.answers import encode, json_response, read_object
 from portal.web.once import key_of, once
+from portal.web.openapi import json_operation
 from portal.web.parameters import Cursor, Http, Limit, PathText, TheActor, TheSettings
 
 FIELDS = ("scope", "presets", "parents", "expires", "captions")
 SHOWN = ("scope", "presets", "parents", "captions", "created_at", "expires_at")
 
 
-@get("/", name="embed:list", summary="Embed keys, newest first", **permit("editor"))
+_BODY: Final = {
+    "scope": {"type": "inventory_items", "id": "MUG-FJORD-BL"},
+    "presets": ["card", "large"],
+    "parents": ["https://shop.example.com"],
+    "expires": "2027-01-31T12:00:00Z",
+    "captions": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedList:
+    embeds: list[EmbedView]
+    total: int
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewEmbed:
+    """`key` and `url` are said this once; `snippet` is what the host's page takes."""
+
+    id: UUID
+    key: str
+    url: str
+    snippet: str
+    scope: Scope
+    presets: list[str] | None
+    parents: list[str]
+    captions: bool
+    created_at: datetime
+    expires_at: datetime | None
+
+
+@get(
+    "/",
+    name="embed:list",
+    summary="Embed keys, newest first",
+    responses={200: ResponseSpec(EmbedList, description="One page")},
+    **permit("editor"),
+)
 async def show_keys(limit: Limit = None, cursor: Cursor = None) -> Response[bytes]:
     page = await list_keys(cursor=cursor, limit=read_limit(limit))
-    return json_response(200, {"embeds": page.items, "total": page.total, "next": page.next})
+    return json_response(200, EmbedList(page.items, page.total, page.next))
 
 
-@post("/", name="embed:issue", summary="Make a key; it is shown this once", **permit("editor", secret=True))
+@post(
+    "/",
+    name="embed:issue",
+    summary="Make a key; it is shown this once",
+    operation_class=json_operation(_BODY, required=["scope"]),
+    responses={201: ResponseSpec(NewEmbed, description="Made")},
+    **permit("editor", secret=True, problems=(404, 409)),
+)
 async def issue(request: Http, settings: TheSettings, actor: TheActor) -> Response[bytes]:
     """`scope {type, id?}`, and optionally `presets`, `parents` (required for private types), `expires`, `captions`."""
     sent = await read_object(request, FIELDS)
@@ -44,8 +102,8 @@ async def issue(request: Http, settings: TheSettings, actor: TheActor) -> Respon
         return key
 
     async def run(_: Claim | None) -> tuple[int, Any]:
-        id, _ = await issue_key(**asked, private_types=settings.private_types, actor=actor, make_key=make_key)
-        made = await get_key(id)
+        issued = await issue_key(**asked, private_types=settings.private_types, actor=actor, make_key=make_key)
+        made = await get_key(issued[0])
         return 201, {name: getattr(made, name) for name in ("id", *SHOWN)}
 
     body_hash = hashlib.sha256(encode(sent)).hexdigest()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from litestar import Response, Router, delete, get, post, put
+from litestar.openapi import ResponseSpec
 
 from portal.accounts.guards import may_see, permit
 from portal.entities.kinds import KINDS, EntityRef, parse_ref
@@ -14,16 +14,17 @@ from portal.errors import FormError, NoSuchEntity
 from portal.gallery import disposal, queries, service
 from portal.gallery.entity_objects import entity_object
 from portal.gallery.forms import read_metadata, read_picture_fields
+from portal.gallery.image_objects import Gallery, ImageList, UploadReport, VisitorEntity, VisitorGallery, for_visitor
 from portal.gallery.queries import parse_image_id
 from portal.gallery.uploads import MAX_FILES, Outcome, add_file, add_files, body_hash, received
-from portal.gallery.views import VISITOR_FIELDS, ImageView
+from portal.gallery.views import ImageView
 from portal.idempotency import Claim
 from portal.paging import read_limit
 from portal.storage.links import Links
 from portal.web.answers import json_response, read_json, read_object
 from portal.web.exceptions import problem
 from portal.web.once import once
-from portal.web.openapi import multipart_operation
+from portal.web.openapi import json_operation, multipart_operation
 from portal.web.parameters import (
     Cursor,
     Http,
@@ -39,21 +40,25 @@ from portal.web.parameters import (
 )
 from portal.web.preferences import wait_seconds, wait_until
 
-STATUSES = ("pending", "processing", "ready", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class ImageList:
-    images: list[ImageView]
-    total: int
-    next: str | None
+STATUSES: Final = ("pending", "processing", "ready", "failed")
+_IMAGE: Final = {200: ResponseSpec(ImageView, description="The image as it is now; `ETag` is its revision")}
+_METADATA: Final = {
+    "alt_text": "Slate blue mug, seen from the front",
+    "decorative": False,
+    "caption": None,
+    "tags": ["front", "studio"],
+    "is_primary": True,
+    "focal_point": {"x": 0.5, "y": 0.25},
+    "attributes": {"photographer": "Ana Berg"},
+}
 
 
 @post(
     "/upload",
     summary="Add one picture",
     operation_class=multipart_operation({"file": "binary"}),
-    **permit("editor", upload=True),
+    responses={201: ResponseSpec(ImageView, description="Stored")},
+    **permit("editor", upload=True, problems=(404, 409, 507)),
 )
 async def upload(
     request: Http, settings: TheSettings, store: TheStore, pool: ThePool, links: TheLinks, actor: TheActor
@@ -84,7 +89,12 @@ async def upload(
     "/upload/multiple",
     summary="Add several pictures; each has its own outcome",
     operation_class=multipart_operation({"files": "binary[]"}),
-    **permit("editor", upload=True),
+    responses={
+        201: ResponseSpec(UploadReport, description="All were stored"),
+        207: ResponseSpec(UploadReport, description="Some were stored"),
+        422: ResponseSpec(UploadReport, description="None was stored"),
+    },
+    **permit("editor", upload=True, problems=(404, 409, 507)),
 )
 async def upload_multiple(
     request: Http, settings: TheSettings, store: TheStore, pool: ThePool, links: TheLinks, actor: TheActor
@@ -136,7 +146,12 @@ def _ref_of(fields: dict[str, str]) -> EntityRef:
     return parse_ref(fields["entity_type"], fields["entity_id"])
 
 
-@get("/entity/{type:str}/{id:str}", summary="One gallery, in its order", **permit("scoped"))
+@get(
+    "/entity/{type:str}/{id:str}",
+    summary="One gallery, in its order",
+    responses={200: ResponseSpec(Gallery | VisitorGallery, description="One page")},
+    **permit("scoped"),
+)
 async def gallery(
     type: PathText,
     id: PathText,
@@ -153,16 +168,19 @@ async def gallery(
     entity = await queries.get_entity(ref, links)
     is_visitor = actor is None
     page = await queries.gallery_of(ref, links=links, public=is_visitor, cursor=cursor, limit=read_limit(limit))
-    images: list[Any] = [for_visitor(image) for image in page.items] if is_visitor else page.items
-    shown = {"type": ref.type, "id": ref.id, "name": entity.name} if is_visitor else entity_object(entity)
-    return json_response(200, {"entity": shown, "images": images, "total": page.total, "next": page.next})
+    if is_visitor:
+        images = [for_visitor(image) for image in page.items]
+        shown = VisitorEntity(ref.type, ref.id, entity.name)
+        return json_response(200, VisitorGallery(shown, images, page.total, page.next))
+    return json_response(200, Gallery(entity_object(entity), page.items, page.total, page.next))
 
 
-def for_visitor(image: ImageView) -> dict[str, Any]:
-    return {name: getattr(image, name) for name in VISITOR_FIELDS}
-
-
-@get("/", summary="Images of all galleries, newest first", **permit("viewer"))
+@get(
+    "/",
+    summary="Images of all galleries, newest first",
+    responses={200: ResponseSpec(ImageList, description="One page")},
+    **permit("viewer"),
+)
 async def list_images(
     links: TheLinks,
     status: QueryText = None,
@@ -183,7 +201,7 @@ async def list_images(
     return json_response(200, ImageList(page.items, page.total, page.next))
 
 
-@get("/{id:str}", summary="One image", **permit("viewer"))
+@get("/{id:str}", summary="One image", responses=_IMAGE, **permit("viewer"))
 async def show(id: PathText, links: TheLinks) -> Response[bytes]:
     """The `ETag` is the row's revision, for `If-Match` on a change."""
     return _answer(await queries.get_image(parse_image_id(id), links))
@@ -193,7 +211,13 @@ def _answer(image: ImageView) -> Response[bytes]:
     return json_response(200, image, {"ETag": f'"{image.revision}"'})
 
 
-@put("/{id:str}/metadata", summary="Change what is said about an image", **permit("editor"))
+@put(
+    "/{id:str}/metadata",
+    summary="Change what is said about an image",
+    operation_class=json_operation(_METADATA, required=[]),
+    responses=_IMAGE,
+    **permit("editor", problems=(409, 412)),
+)
 async def change_metadata(id: PathText, request: Http, links: TheLinks, actor: TheActor) -> Response[bytes]:
     """Only the fields sent change, null clears: `alt_text, decorative, caption, tags, is_primary, focal_point, attributes`."""
     image_id = parse_image_id(id)
@@ -211,7 +235,15 @@ def _if_match(request: Http) -> int | None:
     return int(revision) if revision.isascii() and revision.isdigit() and len(revision) < 10 else -1
 
 
-@put("/entity/{type:str}/{id:str}/order", summary="Put a gallery in order", **permit("editor"))
+@put(
+    "/entity/{type:str}/{id:str}/order",
+    summary="Put a gallery in order",
+    operation_class=json_operation(
+        {"ids": ["01930000-0000-7000-8000-000000000001", "01930000-0000-7000-8000-000000000002"]}, required=["ids"]
+    ),
+    responses={200: ResponseSpec(Gallery, description="The gallery, its first page")},
+    **permit("editor", problems=(409,)),
+)
 async def reorder(type: PathText, id: PathText, request: Http, links: TheLinks, actor: TheActor) -> Response[bytes]:
     """`{"ids": […]}`: all of the gallery's images, each once, else 409."""
     ref = parse_ref(type, id)
@@ -225,10 +257,16 @@ async def reorder(type: PathText, id: PathText, request: Http, links: TheLinks, 
     await service.reorder_gallery(ref, parsed, actor=actor)
     page = await queries.gallery_of(ref, links=links)
     entity = entity_object(await queries.get_entity(ref, links))
-    return json_response(200, {"entity": entity, "images": page.items, "total": page.total, "next": page.next})
+    return json_response(200, Gallery(entity, page.items, page.total, page.next))
 
 
-@post("/{id:str}/trash", summary="Move an image to the trash", status_code=200, **permit("editor"))
+@post(
+    "/{id:str}/trash",
+    summary="Move an image to the trash",
+    status_code=200,
+    responses=_IMAGE,
+    **permit("editor", problems=(429,)),
+)
 async def trash(id: PathText, settings: TheSettings, links: TheLinks, actor: TheActor) -> Response[bytes]:
     image_id = parse_image_id(id)
     await disposal.trash_image(image_id, actor=actor, deletes_per_hour=settings.deletes_per_hour)
@@ -239,6 +277,7 @@ async def trash(id: PathText, settings: TheSettings, links: TheLinks, actor: The
     "/{id:str}/restore",
     summary="Take an image out of the trash, back to its place",
     status_code=200,
+    responses=_IMAGE,
     **permit("editor"),
 )
 async def restore(id: PathText, links: TheLinks, actor: TheActor) -> Response[bytes]:
@@ -247,7 +286,7 @@ async def restore(id: PathText, links: TheLinks, actor: TheActor) -> Response[by
     return _answer(await queries.get_image(image_id, links))
 
 
-@delete("/{id:str}", summary="Delete an image for good", status_code=204, **permit("editor"))
+@delete("/{id:str}", summary="Delete an image for good", status_code=204, **permit("editor", problems=(429,)))
 async def remove(id: PathText, settings: TheSettings, actor: TheActor) -> None:
     """Row, renditions and original; the bytes are gone within seconds. A second time: 404."""
     await disposal.delete_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)

@@ -18,10 +18,6 @@ from portal.entities.kinds import EntityRef
 from portal.imaging.presets import PRESETS
 from portal.storage.links import Links
 
-VISITOR_FIELDS = (
-    "id width height frames alt_text caption is_primary sort_order placeholder renditions".split()
-)  # all that someone without credentials learns about a picture
-
 
 @dataclass(frozen=True, slots=True)
 class RenditionView:

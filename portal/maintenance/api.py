@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from litestar import Response, Router, get, post
+from litestar.openapi import ResponseSpec
 
 from portal.accounts.guards import permit
 from portal.errors import FormError, NotFound
@@ -12,11 +15,30 @@ from portal.jobs.progress import JobView, get_job, list_jobs, start_job
 from portal.maintenance.cleanup import CLEANUP
 from portal.paging import read_limit
 from portal.web.answers import job_url, json_response, read_object
+from portal.web.openapi import json_operation
 from portal.web.parameters import Cursor, Http, Limit, PathText, TheActor
 from portal.web.preferences import wait_seconds, wait_until
 
 
-@post("/images/cleanup", summary="Find, and remove if asked, what nobody owns", **permit("admin"))
+@dataclass(frozen=True, slots=True)
+class JobList:
+    jobs: list[JobView]
+    total: int
+    next: str | None
+
+
+_FINISHED: Final = ResponseSpec(JobView, description="Finished, well or not: see `state`")
+_UNDER_WAY: Final = ResponseSpec(JobView, description="Under way; `Location` says where to ask")
+
+
+@post(
+    "/images/cleanup",
+    summary="Find, and remove if asked, what nobody owns",
+    status_code=202,
+    operation_class=json_operation({"dry_run": True}, required=[]),
+    responses={200: _FINISHED, 202: _UNDER_WAY},
+    **permit("admin", problems=(409,)),
+)
 async def cleanup(request: Http, actor: TheActor) -> Response[bytes]:
     """`{"dry_run": true}` by default. The answer is a job: 200 when finished (see `Prefer: wait`), else 202."""
     sent = await read_object(request, {"dry_run"}) if await request.body() else {}
@@ -38,13 +60,23 @@ def job_response(job: JobView) -> Response[bytes]:
     return json_response(202, job, {"Location": job_url(job.id)})
 
 
-@get("/jobs", summary="Jobs, newest first", **permit("viewer"))
+@get(
+    "/jobs",
+    summary="Jobs, newest first",
+    responses={200: ResponseSpec(JobList, description="One page")},
+    **permit("viewer"),
+)
 async def jobs(limit: Limit = None, cursor: Cursor = None) -> Response[bytes]:
     page = await list_jobs(cursor=cursor, limit=read_limit(limit))
-    return json_response(200, {"jobs": page.items, "total": page.total, "next": page.next})
+    return json_response(200, JobList(page.items, page.total, page.next))
 
 
-@get("/jobs/{id:str}", summary="One job", **permit("viewer"))
+@get(
+    "/jobs/{id:str}",
+    summary="One job",
+    responses={200: ResponseSpec(JobView, description="In whatever state")},
+    **permit("viewer"),
+)
 async def job(id: PathText) -> Response[bytes]:
     try:
         return json_response(200, await get_job(UUID(id)))

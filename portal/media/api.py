@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from litestar import Router, post
+from litestar import Response, Router, post
+from litestar.openapi import ResponseSpec
 
 from portal.accounts.guards import permit
 from portal.errors import FormError, NotFound, NotReady
 from portal.gallery.queries import parse_image_id
 from portal.imaging.presets import PRESETS
 from portal.media.catalogue import load_entry
-from portal.web.answers import read_object
+from portal.web.answers import json_response, read_object
+from portal.web.openapi import json_operation
 from portal.web.parameters import Http, PathText, TheLinks
 
 LONGEST_SECONDS: Final = 7 * 24 * 3600
 
 
-@post("/api/images/{image_id:str}/url", name="media:sign_url", status_code=200, **permit("editor"))
-async def sign_url(image_id: PathText, request: Http, links: TheLinks) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class SignedUrl:
+    url: str
+    expires_at: datetime
+
+
+@post(
+    "/api/images/{image_id:str}/url",
+    name="media:sign_url",
+    summary="A link for somebody without account",
+    status_code=200,
+    tags=["images"],
+    operation_class=json_operation({"size": "card", "seconds": 3600}, required=[]),
+    responses={200: ResponseSpec(SignedUrl, description="The link, root-relative")},
+    **permit("editor"),
+)
+async def sign_url(image_id: PathText, request: Http, links: TheLinks) -> Response[bytes]:
+    """`size` is a rendition's name, `seconds` at most seven days; the original is never given away by a link."""
     size, seconds = read_request(await read_object(request, {"size", "seconds"}))
     entry = await load_entry(parse_image_id(image_id))
     if entry is None or entry.is_trashed:
@@ -29,7 +48,7 @@ async def sign_url(image_id: PathText, request: Http, links: TheLinks) -> dict[s
         raise NotReady("This picture is not rendered yet.", retry_after=2)
     expires = int(time.time()) + seconds
     url = links.signed(entry.image_id, size, *entry.current, expires)
-    return {"url": url, "expires_at": datetime.fromtimestamp(expires, UTC).isoformat().replace("+00:00", "Z")}
+    return json_response(200, SignedUrl(url, datetime.fromtimestamp(expires, UTC)))
 
 
 def read_request(data: dict[str, Any]) -> tuple[str, int]:

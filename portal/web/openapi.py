@@ -1,12 +1,12 @@
-"""What /docs says that cannot be read off a handler: multipart bodies, credentials."""
+"""Bodies that handlers read by hand, as /docs shows them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 _TEXT = Schema(type=OpenAPIType.STRING)
@@ -30,13 +30,35 @@ def multipart_operation(files: Mapping[str, str]) -> type[Operation]:
         properties={**{name: kinds[kind] for name, kind in files.items()}, **_PICTURE_FIELDS},
         required=[*files, "entity_type", "entity_id"],
     )
-    body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True)
+    return _operation_with({"multipart/form-data": OpenAPIMediaType(schema=schema)})
+
+
+def json_operation(example: Mapping[str, Any], *, required: Sequence[str]) -> type[Operation]:
+    """An operation whose body is an object like this. Handlers read it by hand, so that each bad field gets its sentence."""
+    properties: dict[str, Reference | Schema] = {name: _like(value) for name, value in example.items()}
+    schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=list(required) or None)
+    return _operation_with({"application/json": OpenAPIMediaType(schema=schema, example=dict(example))})
+
+
+def _like(value: Any) -> Schema:
+    """The type of an example's value. None stands for a text that may be cleared."""
+    if isinstance(value, bool):
+        return Schema(type=OpenAPIType.BOOLEAN)
+    if isinstance(value, int | float):
+        return Schema(type=OpenAPIType.INTEGER if isinstance(value, int) else OpenAPIType.NUMBER)
+    if isinstance(value, list):
+        return Schema(type=OpenAPIType.ARRAY, items=_like(value[0]))
+    if isinstance(value, Mapping):
+        return Schema(type=OpenAPIType.OBJECT, properties={name: _like(inner) for name, inner in value.items()})
+    return Schema(type=OpenAPIType.STRING if value is not None else [OpenAPIType.STRING, OpenAPIType.NULL])
+
+
+def _operation_with(content: dict[str, OpenAPIMediaType]) -> type[Operation]:
+    body = RequestBody(content=content, required=True)
 
     @dataclass
-    class Multipart(Operation):
-        request_body: Any = field(default_factory=lambda: body)
-
+    class WithBody(Operation):
         def __post_init__(self) -> None:
             self.request_body = body
 
-    return Multipart
+    return WithBody
