@@ -7,6 +7,7 @@ from uuid import UUID
 
 from litestar import Response, Router, delete, get, post, put
 from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import Example
 
 from portal.accounts.guards import may_see, permit
 from portal.entities.kinds import KINDS, EntityRef, parse_ref
@@ -14,7 +15,15 @@ from portal.errors import FormError, NoSuchEntity
 from portal.gallery import disposal, queries, service
 from portal.gallery.entity_objects import entity_object
 from portal.gallery.forms import read_metadata, read_picture_fields
-from portal.gallery.image_objects import Gallery, ImageList, UploadReport, VisitorEntity, VisitorGallery, for_visitor
+from portal.gallery.image_objects import (
+    IMAGE_EXAMPLE,
+    Gallery,
+    ImageList,
+    UploadReport,
+    VisitorEntity,
+    VisitorGallery,
+    for_visitor,
+)
 from portal.gallery.queries import parse_image_id
 from portal.gallery.uploads import MAX_FILES, Outcome, add_file, add_files, body_hash, received
 from portal.gallery.views import ImageView
@@ -41,7 +50,10 @@ from portal.web.parameters import (
 from portal.web.preferences import wait_seconds, wait_until
 
 STATUSES: Final = ("pending", "processing", "ready", "failed")
-_IMAGE: Final = {200: ResponseSpec(ImageView, description="The image as it is now; `ETag` is its revision")}
+_EXAMPLES: Final = [Example(summary="A picture that is ready", value=IMAGE_EXAMPLE)]
+_IMAGE: Final = {
+    200: ResponseSpec(ImageView, description="The image as it is now; `ETag` is its revision", examples=_EXAMPLES)
+}
 _METADATA: Final = {
     "alt_text": "Slate blue mug, seen from the front",
     "decorative": False,
@@ -57,7 +69,7 @@ _METADATA: Final = {
     "/upload",
     summary="Add one picture",
     operation_class=multipart_operation({"file": "binary"}),
-    responses={201: ResponseSpec(ImageView, description="Stored")},
+    responses={201: ResponseSpec(ImageView, description="Stored", examples=_EXAMPLES)},
     **permit("editor", upload=True, problems=(404, 409, 507)),
 )
 async def upload(

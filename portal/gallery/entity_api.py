@@ -98,8 +98,8 @@ class _PutOperation(Operation):
 
     def __post_init__(self) -> None:
         examples: dict[str, Any] = {
-            "item": Example("An item", value=_ITEM),
-            "invoice": Example("An invoice", value=_INVOICE),
+            "item": Example(summary="An item", value=_ITEM),
+            "invoice": Example(summary="An invoice", value=_INVOICE),
         }
         body = OpenAPIMediaType(schema=_BODY, examples=examples)
         self.request_body = RequestBody(content={"application/json": body}, required=True)

@@ -3,10 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from portal.gallery.entity_objects import EntityObject, InvoiceObject
 from portal.gallery.views import ImageView, RenditionView
+
+_ID: Final = "01930000-0000-7000-8000-000000000001"
+IMAGE_EXAMPLE: Final = {
+    "id": _ID,
+    "entity": {"type": "inventory_items", "id": "MUG-FJORD-BL"},
+    "filename": "mug-front.jpg",
+    "media_type": "image/jpeg",
+    "bytes": 3104210,
+    "width": 4032,
+    "height": 3024,
+    "frames": 1,
+    "sha256": "9b82174d12f995ed9c97639f821af6a696749cb07d97de5c2c273892585a929b",
+    "status": "ready",
+    "error": None,
+    "alt_text": "Slate blue mug, seen from the front",
+    "decorative": False,
+    "caption": None,
+    "tags": ["front", "studio"],
+    "is_primary": True,
+    "sort_order": 0,
+    "focal_point": {"x": 0.5, "y": 0.25},
+    "edits": {},
+    "placeholder": "data:image/webp;base64,UklGRg==",
+    "version": 1,
+    "revision": 3,
+    "trashed_at": None,
+    "renditions": {
+        "card": {
+            "url": f"/api/images/serve/{_ID}?size=card&v=1.1",
+            "width": 400,
+            "height": 300,
+            "bytes": 24712,
+            "media_type": "image/jpeg",
+        }
+    },
+    "attributes": {"photographer": "Ana Berg"},
+    "exif": {},
+    "uploaded_by": "user:ana@example.com",
+    "created_at": "2026-11-22T09:41:07.149343Z",
+    "updated_at": "2026-11-22T09:41:08.335735Z",
+}
 
 
 @dataclass(frozen=True, slots=True)
