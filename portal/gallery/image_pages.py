@@ -75,6 +75,7 @@ async def _show(request: AnyRequest, image: ImageView, links: Links, form: FormV
         form=form,
         can_edit=actor.may("editor"),
         used_on=await _uses(request, image),
+        added_by=_who(image.uploaded_by) if image.uploaded_by else None,
     )
 
 
@@ -92,9 +93,13 @@ def _step(entry: AuditEntry) -> Step:
     detail = ""
     if entry.action == "image.describe" and entry.after:
         detail = ", ".join(dict.fromkeys(_FIELDS.get(name, name) for name in entry.after))
-    kind, _, name = entry.actor.partition(":")
-    who = {"user": name, "token": f"the script {name}"}.get(kind, "The portal")
-    return Step(entry.at, who, _SAID.get(entry.action, entry.action), detail)
+    return Step(entry.at, _who(entry.actor), _SAID.get(entry.action, entry.action), detail)
+
+
+def _who(actor: str) -> str:
+    """An actor's stored name (`user:ana@example.com`) as people say it."""
+    kind, _, name = actor.partition(":")
+    return {"user": name, "token": f"the script {name}"}.get(kind, "The portal")
 
 
 @post("/images/{id:str}", name="gallery:edit", include_in_schema=False, status_code=200, **permit("editor"))

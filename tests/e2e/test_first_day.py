@@ -48,8 +48,6 @@ def drop_all(gallery: Gallery) -> list[str]:
     expect(gallery.page.locator(".tray")).to_be_hidden()
     assert gallery.page.evaluate("window.stayed")
     assert sorted(gallery.names()) == sorted(photo["name"] for photo in photos)
-    width, height = natural_size(gallery.card("upright.jpg").locator(".pic > img:not(.blur)"))
-    assert (width, height) == (480, 640) or width * 640 == height * 480 or width * 3 == height * 4  # card crops to 4:3
     red, green, blue = corner_of(gallery)
     assert red > 150 > max(green, blue), "the picture does not stand upright"
     return gallery.names()
