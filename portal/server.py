@@ -3,52 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import click
 import uvicorn
+import uvloop
 
 from portal.accounts.setup import setup_link
 from portal.app import create_app
-from portal.errors import Unavailable
+from portal.errors import PortalError, Unavailable
 from portal.parts import Parts
 from portal.settings import Settings
 
 DRAIN_SECONDS: Final = 25
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Server(uvicorn.Server):
-    """Prints where the portal is, and the one-time link, once it answers."""
+    """uvicorn raises a caught signal again when it is done; a portal that ended in order ends with exit code 0."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
-        super().__init__(config)
-        self._settings = settings
-        self.failure: BaseException | None = None
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        if self.should_exit:
-            return
-        click.echo(f"The portal is at {self._settings.base_url}")
-        link = await setup_link(self._settings)
-        if link:
-            click.echo(f"Set it up, within 30 minutes: {link}")
-        sys.stdout.flush()
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {name: signal.signal(name, self.handle_exit) for name in _SIGNALS}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
 
 
 def run_server(settings: Settings, *, host: str | None, port: int | None, with_worker: bool) -> None:
-    """Serve until a signal. Raises Unavailable when the portal cannot start."""
+    """Serve until a signal. Raises PortalError, in one sentence, when the portal cannot start."""
     settings = _at(settings, host, port)
+    try:
+        uvloop.run(_serve(settings, with_worker=with_worker))
+    except BaseExceptionGroup as group:
+        reason = _reason(group)
+        if reason is None:
+            raise
+        raise reason from group
+
+
+def _reason(group: BaseExceptionGroup[BaseException]) -> PortalError | None:
+    """The one thing that a person should read; the web framework wraps what its lifespan raises."""
+    for error in group.exceptions:
+        found = _reason(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, PortalError):
+            return found
+    return None
+
+
+async def _serve(settings: Settings, *, with_worker: bool) -> None:
     app = create_app(settings, with_worker=with_worker)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        loop="uvloop",
         http="httptools",
-        lifespan="on",
+        lifespan="off",  # entered here, so that what goes wrong is said in our words
         log_config=None,
         access_log=False,
         server_header=False,
@@ -58,10 +74,26 @@ def run_server(settings: Settings, *, host: str | None, port: int | None, with_w
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
-    server = _Server(config, settings)
-    server.run()
-    if not server.started:
-        raise Unavailable("The portal could not start; the lines above say why.")
+    server = _Server(config)
+    async with app.lifespan():
+        greeting = asyncio.create_task(_greet(server, settings))
+        try:
+            await server.serve()
+        except SystemExit as error:
+            raise Unavailable(f"Nothing can listen on {settings.host}:{settings.port}; is it in use?") from error
+        finally:
+            greeting.cancel()
+
+
+async def _greet(server: uvicorn.Server, settings: Settings) -> None:
+    """Say where the portal is, and the one-time link, once it answers."""
+    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event
+        await asyncio.sleep(0.01)
+    click.echo(f"The portal is at {settings.base_url}")
+    link = await setup_link(settings)
+    if link:
+        click.echo(f"Set it up, within 30 minutes: {link}")
+    sys.stdout.flush()
 
 
 def _at(settings: Settings, host: str | None, port: int | None) -> Settings:
@@ -75,7 +107,7 @@ def _at(settings: Settings, host: str | None, port: int | None) -> Settings:
 async def run_worker(parts: Parts) -> None:
     """Take jobs until a signal; what is in hand is finished first."""
     stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
+    for name in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     worker = parts.worker()
     worker.start()

@@ -29,7 +29,7 @@ _UPDATE = f"""
     = ($2, $3, $4, $5, $6::jsonb, $7, $8, $9, $10, greatest(clock_timestamp(), updated_at + interval '1 microsecond'))
     WHERE pk = $1
 """  # noqa: S608 - joined from constants
-_SELECT = f"SELECT pk, updated_at, {_COLUMNS} FROM entity WHERE type = $1 AND id = $2 FOR UPDATE"  # noqa: S608
+_SELECT = f"SELECT pk, updated_at, {_COLUMNS} FROM entity WHERE type = $1 AND id = $2 FOR UPDATE"  # noqa: S608 - constant columns and clauses
 
 
 async def put_entity(

@@ -116,7 +116,7 @@ async def _check_token(scope: Scope, headers: Headers, receive: Receive, *, take
         if kind == "multipart/form-data" and takes_uploads:
             state["csrf_due"] = expected
             return
-        sent = await _token_in_form(Request(scope, receive), kind)  # type: ignore[arg-type]
+        sent = await _token_in_form(Request(scope, receive), kind)  # type: ignore[arg-type] - http, as was checked
     if not secrets.compare_digest(sent.encode("utf-8", "replace"), expected.encode()):
         raise Forbidden(OTHER_SESSION)
 

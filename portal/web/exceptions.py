@@ -61,7 +61,7 @@ def respond(request: AnyRequest, error: Exception) -> Response[Any]:
 
 async def answer(scope: Scope, receive: Receive, send: Send, error: Exception) -> None:
     """The same, for what goes wrong outside the router."""
-    request: AnyRequest = Request(scope, receive, send)  # type: ignore[arg-type]
+    request: AnyRequest = Request(scope, receive, send)  # type: ignore[arg-type] - http, as was checked
     response = await _respond(request, error)
     await response(scope, receive, send)
 
@@ -73,7 +73,7 @@ class _ErrorAnswer(Response[Any]):
         super().__init__(content=None)
         self.error = error
 
-    def to_asgi_response(self, app: Any, request: Any, **_: Any) -> ASGIApp:  # type: ignore[override]
+    def to_asgi_response(self, app: Any, request: Any, **_: Any) -> ASGIApp:  # type: ignore[override] - fewer parameters are needed
         async def send_answer(scope: Scope, receive: Receive, send: Send) -> None:
             await (await _respond(request, self.error))(scope, receive, send)
 
@@ -197,7 +197,7 @@ def _shown(name: str) -> str:
 
 
 def _json(request: AnyRequest, error: PortalError, headers: dict[str, str]) -> ASGIResponse:
-    body = problem(error, request.scope.get("request_id"))  # type: ignore[arg-type]
+    body = problem(error, request.scope.get("request_id"))  # type: ignore[arg-type] - our own key of the scope
     response: Response[Any] = Response(
         body, status_code=error.status, headers=headers, media_type="application/problem+json"
     )
