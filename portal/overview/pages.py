@@ -29,4 +29,10 @@ async def search(request: Request[Any, Any, Any], links: TheLinks, q: FromQuery[
     return await page(request, "overview/search.html", q=plain_query(q), entities=found.entities, images=found.images)
 
 
-router = Router(path="/", route_handlers=[show, search])
+@get("/styleguide", name="web:styleguide", **permit("viewer"), include_in_schema=False)
+async def styleguide(request: Request[Any, Any, Any]) -> Template:
+    """Every component in every state, for whoever changes a style sheet."""
+    return await page(request, "web/styleguide.html")
+
+
+router = Router(path="/", route_handlers=[show, search, styleguide])
