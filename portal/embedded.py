@@ -121,6 +121,7 @@ class EmbeddedServer:
                 return known
         made = Path(tempfile.mkdtemp(prefix="portal-pg-", dir="/tmp"))
         self._own(made)
+        note.touch(mode=0o600)
         note.write_text(str(made))
         return made
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -18,6 +20,7 @@ from dotenv import dotenv_values
 CHECKOUT = Path(__file__).resolve().parent.parent
 ENTITY_TYPES = ("categories", "inventory_items", "invoices", "customers", "companies")
 _VERIFIABLE = frozenset({"jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "gif"})
+LEAST_KEY: Final = 32  # characters
 T = TypeVar("T")
 
 
@@ -86,7 +89,7 @@ class _Reader:
         path = self._values.get(f"PORTAL_{name}_FILE")
         if value is None and path:
             try:
-                return Path(path).read_text(encoding="utf-8").strip()
+                return (CHECKOUT / Path(path).expanduser()).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingError(f"PORTAL_{name}_FILE: {path} cannot be read ({error})") from error
         return value.strip() if value and value.strip() else None
@@ -203,11 +206,13 @@ def _host_for_url(host: str) -> str:
 
 
 def _base_url(read: _Reader, default: str) -> str:
-    url = (read.text("BASE_URL") or default).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise SettingError(f"PORTAL_BASE_URL is {url!r}; expected something like https://pictures.example.com")
-    return url
+    def parse(value: str) -> str:
+        parts = urlsplit(value.rstrip("/"))
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(value)
+        return value.rstrip("/")
+
+    return read.parsed("BASE_URL", default, parse, "something like https://pictures.example.com")
 
 
 def _default_hosts(base_url: str) -> tuple[str, ...]:
@@ -217,8 +222,12 @@ def _default_hosts(base_url: str) -> tuple[str, ...]:
 
 def _database_url(read: _Reader) -> str | None:
     url = read.text("DATABASE_URL")
-    if url and urlsplit(url).scheme not in {"postgres", "postgresql"}:
-        raise SettingError(f"PORTAL_DATABASE_URL begins with {url.split(':')[0]!r}; expected postgresql://…")
+    try:
+        is_good = url is None or urlsplit(url).scheme in {"postgres", "postgresql"}
+    except ValueError as error:
+        raise SettingError("PORTAL_DATABASE_URL cannot be read; expected postgresql://…") from error
+    if not is_good:  # without its rest, which may hold a password
+        raise SettingError(f"PORTAL_DATABASE_URL begins with {(url or '').split(':')[0]!r}; expected postgresql://…")
     return url
 
 
@@ -253,26 +262,35 @@ def _private_types(read: _Reader) -> frozenset[str]:
 
 def _secret_keys(read: _Reader, data_dir: Path) -> tuple[bytes, ...]:
     keys = tuple(word.encode() for word in read.words("SECRET_KEYS", ()))
-    if any(len(key) < 32 for key in keys):
-        raise SettingError("PORTAL_SECRET_KEYS holds a key of fewer than 32 characters")
+    if any(len(key) < LEAST_KEY for key in keys):
+        raise SettingError(f"PORTAL_SECRET_KEYS holds a key of fewer than {LEAST_KEY} characters")
     return keys or (_key_of_this_portal(data_dir / "secret.key"),)
 
 
 def _key_of_this_portal(path: Path) -> bytes:
     """Made once; whole or not at all, also when two processes start at the same time."""
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if not path.exists():
+            _make_key(path)
+        is_open = stat.S_IMODE(path.stat().st_mode) & 0o077
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise SettingError(f"{path} cannot be made or read ({error.strerror})") from error
+    if is_open:
+        raise SettingError(f"{path} can be read by others; make it private with: chmod 600 {path}")
+    if len(key) < LEAST_KEY:
+        raise SettingError(f"{path} does not hold a whole key; restore it, or remove it and a new one is made")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    descriptor, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600
+    try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_urlsafe(48).encode())
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with contextlib.suppress(FileExistsError):  # another process was first: its key counts
             os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first: its key counts
-        finally:
-            draft.unlink()
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise SettingError(f"{path} can be read by others; make it private with: chmod 600 {path}")
-    return path.read_bytes()
+    finally:
+        os.unlink(draft)
