@@ -22,6 +22,24 @@ from tests.factories import Studio
 TEMPLATE_LOCK = 7_310_099
 
 
+@pytest.fixture(scope="session", autouse=True)
+def reachable_root(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Run by root, an embedded server has another user, who must reach the tests' folders, else it lives elsewhere."""
+    if os.geteuid() == 0:
+        base = tmp_path_factory.getbasetemp()
+        for folder in (base, base.parent, base.parent.parent):
+            if folder.stat().st_uid == 0 and folder.name.startswith("pytest-"):
+                folder.chmod(0o711)
+        base.chmod(0o711)
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    if os.geteuid() == 0:
+        tmp_path.chmod(0o711)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def worker(request: pytest.FixtureRequest) -> str:
     return getattr(request.config, "workerinput", {}).get("workerid", "gw0")

@@ -42,7 +42,7 @@ class Studio:
         data: bytes | None = None,
         *,
         filename: str = "picture.jpg",
-        fields: PictureFields = PictureFields(),
+        fields: PictureFields = PictureFields(),  # noqa: B008 - frozen
         ready: bool = True,
         actor: Actor = SYSTEM,
     ) -> UUID:
