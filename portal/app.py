@@ -90,7 +90,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         middleware=[AdmissionMiddleware, OnceMiddleware()],
         lifespan=[lifespan],
         openapi_config=openapi_config(),
-        template_config=TemplateConfig(instance=_templates(lambda: app)),
+        template_config=TemplateConfig(instance=_templates(lambda: app, settings)),
         state=state,
         request_max_body_size=None,  # AdmissionMiddleware bounds every body, by its route
         logging_config=None,  # portal.logs does it
@@ -165,11 +165,11 @@ async def shell_counts() -> Mapping[str, int]:
     return {**await counts_by_type(), **dict(row or {})}
 
 
-def _templates(app: Callable[[], Litestar]) -> JinjaTemplateEngine:
+def _templates(app: Callable[[], Litestar], settings: Settings) -> JinjaTemplateEngine:
     def url_for(name: str, **parameters: Any) -> str:
         return app().route_reverse(name, **parameters)
 
-    made = environment(url_for)
+    made = environment(url_for, settings.timezone)
     engine = JinjaTemplateEngine.from_environment(made)
     made.globals["url_for"] = url_for  # the engine put its own there, which wants a request
     made.globals.pop("csrf_token", None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
@@ -21,8 +22,8 @@ _NO_MINOR_UNIT = {"ISK", "JPY", "KRW", "VND"}
 _NBSP = "\N{NO-BREAK SPACE}"
 
 
-def environment(url_for: Callable[..., str]) -> Environment:
-    """Undefined names are errors, everything is escaped.
+def environment(url_for: Callable[..., str], zone: tzinfo = UTC) -> Environment:
+    """Undefined names are errors, everything is escaped, times are told in `zone`.
 
     Globals: `url_for(name, **params)`, `static(path)`, `csrf_field()`, `icons` (name -> what is inside its <svg>).
     Filters: `bytes`, `day`, `money(currency)`, `number`.
@@ -34,7 +35,7 @@ def environment(url_for: Callable[..., str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(bytes=format_bytes, day=format_day, money=format_money, number=format_number)
+    env.filters.update(bytes=format_bytes, day=partial(format_day, zone=zone), money=format_money, number=format_number)
     env.globals.update(url_for=url_for, static=static_url, csrf_field=csrf_field, icons=icon_table())
     return env
 
@@ -69,19 +70,20 @@ def format_bytes(size: int) -> str:
     return f"{value:.1f}{_NBSP}{unit}" if value < 99.95 and unit != "kB" else f"{value:,.0f}{_NBSP}{unit}"
 
 
-def format_day(when: datetime | date | None, now: datetime | None = None) -> str:
+def format_day(when: datetime | date | None, now: datetime | None = None, zone: tzinfo | None = None) -> str:
     """ "Today 09:41", "Yesterday 17:02", "12 Nov", "12 Nov 2025" for another year; a bare date has no time.
 
-    In the zone `when` carries; a naive datetime is taken as UTC. None is an em dash, as in an empty table cell.
+    In `zone`, else the one `when` carries; a naive datetime is taken as UTC. None is an em dash, as in an empty table cell.
     """
     if when is None:
         return "—"
     if isinstance(when, datetime):
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        when = when.astimezone(zone) if zone else when
         today = (now or datetime.now(UTC)).astimezone(when.tzinfo).date()
         day, time = when.date(), f" {when:%H:%M}"
     else:
-        today, day, time = (now or datetime.now(UTC)).date(), when, ""
+        today, day, time = (now or datetime.now(zone or UTC)).date(), when, ""
     near = {0: "Today", 1: "Yesterday"}.get((today - day).days)
     if near:
         return near + time

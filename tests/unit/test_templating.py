@@ -55,6 +55,11 @@ def test_a_day_is_said_as_people_say_it(when: datetime | date | None, said: str)
     assert format_day(when, NOW) == said
 
 
+def test_times_are_told_in_the_portals_zone() -> None:
+    auckland = timezone(timedelta(hours=13))
+    assert format_day(datetime(2025, 11, 22, 15, 30, tzinfo=UTC), NOW, auckland) == "Today 04:30"
+
+
 def test_today_is_judged_in_the_zone_of_the_time_itself() -> None:
     auckland = timezone(timedelta(hours=13))
     assert format_day(datetime(2025, 11, 23, 4, 30, tzinfo=auckland), NOW) == "Today 04:30"
