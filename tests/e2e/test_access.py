@@ -72,6 +72,7 @@ PAGES: Final[dict[str, str]] = {
     "trashed image": "/images/{trashed}",
     "trash": "/trash",
     "account": "/account",
+    "style guide": "/styleguide",
     "nothing here": "/no/such/page",
     "embedded grid": "/embed/inventory_items/AX-MUG",
     "embedded strip": "/embed/inventory_items/AX-MUG?layout=strip",
