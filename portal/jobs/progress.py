@@ -117,7 +117,7 @@ async def list_jobs(*, cursor: str | None, limit: int) -> Page[JobView]:
         last,
         limit + 1,
     )
-    total = await database.fetch_value("SELECT count(*) FROM (SELECT 1 FROM job LIMIT $1) AS some", EXACT_UP_TO + 1)
+    total = await database.fetch_value("SELECT count(*) FROM (SELECT 1 FROM job LIMIT $1) AS counted", EXACT_UP_TO + 1)
     jobs = [_view(row) for row in rows[:limit]]
     return Page(jobs, total, encode_cursor([jobs[-1].id]) if len(rows) > limit else None)
 

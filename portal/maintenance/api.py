@@ -12,7 +12,7 @@ from litestar.openapi import ResponseSpec
 from portal.accounts.guards import permit
 from portal.errors import FormError, NotFound
 from portal.jobs.progress import JobView, get_job, list_jobs, start_job
-from portal.maintenance.cleanup import CLEANUP
+from portal.maintenance.cleanup import CLEANUP, refuse_while_running
 from portal.paging import read_limit
 from portal.web.answers import job_url, json_response, read_object
 from portal.web.openapi import json_operation
@@ -45,6 +45,7 @@ async def cleanup(request: Http, actor: TheActor) -> Response[bytes]:
     dry_run = sent.get("dry_run", True)
     if not isinstance(dry_run, bool):
         raise FormError({"dry_run": "Use true or false."})
+    await refuse_while_running()
     job_id = await start_job(CLEANUP, {"dry_run": dry_run}, actor=actor)
     await wait_until(lambda: _is_finished(job_id), wait_seconds(request))
     return job_response(await get_job(job_id))

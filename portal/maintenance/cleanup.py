@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any, Final
 
 import asyncpg
@@ -97,10 +97,24 @@ async def _alone() -> AsyncIterator[None]:
     connection = await asyncpg.connect(**database.DB.config)
     try:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", CLEANUP_LOCK):
-            raise Running("A cleanup is running already. Its result stands under jobs when it is done.")
+            await refuse_while_running()
+            raise Running("A cleanup was running until just now. Start it again.")
         yield
     finally:
         await connection.close()
+
+
+async def refuse_while_running() -> None:
+    """Raises Running, with the time since when, while any process cleans up."""
+    since = await database.fetch_value(
+        """SELECT a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+           WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = $1::bigint AND l.objsubid = 1
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())""",
+        CLEANUP_LOCK,
+    )
+    if since is not None:
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        raise Running(f"A cleanup is running since {moment}. Its result stands under jobs when it is done.")
 
 
 def maintenance_tasks(settings: Settings, store: Store) -> dict[str, Task]:
