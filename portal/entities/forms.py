@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -168,7 +167,7 @@ def _check_json(value: Any, depth: int) -> None:
         for inner in value.values() if isinstance(value, Mapping) else value:
             _check_json(inner, depth - 1)
     elif isinstance(value, int | float):
-        if not math.isfinite(value) or abs(value) > SAFE_INTEGER:
+        if not abs(value) <= SAFE_INTEGER:  # also NaN, which is neither more nor less
             raise ValueError("Write numbers of more than 15 digits as text.")
     elif value is not None:
         raise ValueError("Use only text, numbers, true, false, null, lists and objects.")

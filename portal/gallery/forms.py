@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -159,7 +158,7 @@ def _focal_point(value: Any) -> dict[str, Any]:
     for number in value.values():
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             raise ValueError("x and y are numbers from 0 to 1.")
-        if not math.isfinite(number) or not 0 <= number <= 1:
+        if not 0 <= number <= 1:  # also NaN
             raise ValueError("x and y are numbers from 0 to 1.")
     return {"focal_x": float(value["x"]), "focal_y": float(value["y"])}
 

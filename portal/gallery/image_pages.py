@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.response import Template
@@ -113,13 +114,7 @@ async def edit(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathTe
         seen = int(revision) if revision.isascii() and revision.isdigit() and len(revision) < 10 else None
         await service.change_image(image_id, changes, actor=actor, revision=seen)
     except (FormError, Stale) as error:
-        errors = error.errors if isinstance(error, FormError) else {"revision": error.message}
-        form = FormView(sent, errors)
-        image = await queries.get_image(image_id, links)
-        if not is_htmx(request):
-            return await _show(request, image, links, form, status=error.status)
-        context: dict[str, Any] = {"image": image, "form": form, "can_edit": True}
-        return await page(request, "gallery/_metadata_form.html", status_code=error.status, **context)
+        return await show_again(request, image_id, links, sent, error)
     return await after(
         request,
         "gallery/_metadata_form.html",
@@ -129,6 +124,18 @@ async def edit(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathTe
         form=FormView({}, {}),
         can_edit=True,
     )
+
+
+async def show_again(
+    request: AnyRequest, image_id: UUID, links: Links, sent: dict[str, str], error: FormError | Stale
+) -> Template:
+    """The form with what was typed and what is wrong with it: alone for htmx, else on its page."""
+    form = FormView(sent, error.errors if isinstance(error, FormError) else {"revision": error.message})
+    image = await queries.get_image(image_id, links)
+    if not is_htmx(request):
+        return await _show(request, image, links, form, status=error.status)
+    context: dict[str, Any] = {"image": image, "form": form, "can_edit": True}
+    return await page(request, "gallery/_metadata_form.html", status_code=error.status, **context)
 
 
 def read_details(sent: dict[str, str]) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from portal.accounts.guards import permit
 from portal.audit.actors import Actor
 from portal.entities.kinds import EntityRef, parse_ref
 from portal.entities.queries import count_invoices_listing
-from portal.errors import FormError
+from portal.errors import FormError, Stale
 from portal.gallery import disposal, queries, service
 from portal.gallery.entity_pages import type_view
 from portal.gallery.forms import read_picture_fields
+from portal.gallery.image_pages import show_again
 from portal.gallery.queries import parse_image_id
 from portal.gallery.uploads import MAX_FILES, Outcome, add_files, body_hash, received
 from portal.settings import Settings
@@ -190,9 +191,13 @@ async def _form(request: AnyRequest) -> dict[str, str]:
 
 @post("/images/{id:str}/text", name="gallery:describe", include_in_schema=False, status_code=200, **permit("editor"))
 async def describe(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
-    form = await _form(request)
-    changes = _words(form)
-    await service.change_image(parse_image_id(id), changes, actor=actor, revision=_revision(form))
+    form, image_id = await _form(request), parse_image_id(id)
+    try:
+        await service.change_image(image_id, _words(form), actor=actor, revision=_revision(form))
+    except (FormError, Stale) as error:
+        if is_htmx(request):
+            raise  # a notice; what was typed still stands on the card
+        return await show_again(request, image_id, links, form, error)
     image = await queries.get_image(parse_image_id(id), links)
     return await after(
         request,
