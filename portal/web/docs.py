@@ -125,11 +125,27 @@ def complete(described: dict[str, Any], app: Litestar) -> dict[str, Any]:
         answers = operation["responses"]
         answers.pop("400", None)  # Litestar's own, of another form
         for status in _statuses(path, method, opt):
-            answers.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
+            if own := answers.get(str(status)):  # with an answer of its own beside the problem
+                own["content"] |= _response(_PROBLEMS[status])["content"]
+            else:
+                answers[str(status)] = {"$ref": f"#/components/responses/{_name(status)}"}
         if opt["permission"] in ("public", "scoped"):
             operation["security"] = [{}] if opt["permission"] == "public" else [{}, {"token": []}]
     paths["/api/images/serve/{id}"] = {"get": _serve()}
+    _loosen(described)
     return described
+
+
+def _loosen(part: Any) -> None:
+    """An invoice is an entity as well, so of the forms that Litestar offers as `oneOf` more than one may fit."""
+    if isinstance(part, dict):
+        if "oneOf" in part:
+            part["anyOf"] = part.pop("oneOf")
+        for inner in part.values():
+            _loosen(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _loosen(inner)
 
 
 def _operations(app: Litestar) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

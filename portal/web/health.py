@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from litestar import Request, Response, Router, get
+from litestar.openapi import ResponseSpec
 
 from portal import database
 from portal.web.answers import json_response
@@ -13,17 +15,40 @@ from portal.web.answers import json_response
 READY_SECONDS = 2
 
 
-@get("/health/live", summary="Is the process alive?", opt={"permission": "public"}, tags=["health"])
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`ok` or `unavailable`, and no more."""
+
+    status: str
+
+
+_OK: Final = ResponseSpec(Health, description="It is")
+_AWAY: Final = ResponseSpec(Health, description="Not now; `Retry-After` says when to ask again")
+
+
+@get(
+    "/health/live",
+    summary="Is the process alive?",
+    responses={200: _OK},
+    opt={"permission": "public"},
+    tags=["health"],
+)
 async def live() -> Response[bytes]:
-    return json_response(200, {"status": "ok"})
+    return json_response(200, Health("ok"))
 
 
-@get("/health/ready", summary="Can it take requests?", opt={"permission": "public"}, tags=["health"])
+@get(
+    "/health/ready",
+    summary="Can it take requests?",
+    responses={200: _OK, 503: _AWAY},
+    opt={"permission": "public"},
+    tags=["health"],
+)
 async def ready(request: Request[Any, Any, Any]) -> Response[bytes]:
     is_ready = bool(request.app.state.get("is_ready")) and await _database_answers()
     if is_ready:
-        return json_response(200, {"status": "ok"})
-    return json_response(503, {"status": "unavailable"}, {"Retry-After": "1"})
+        return json_response(200, Health("ok"))
+    return json_response(503, Health("unavailable"), {"Retry-After": "1"})
 
 
 async def _database_answers() -> bool:
