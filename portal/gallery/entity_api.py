@@ -219,13 +219,13 @@ async def import_file(
                 raise _nothing_imported(report)
             return 200, report
 
-        body_hash = f"{await asyncio.to_thread(_digest, file)} {kind} {is_strict}"
+        body_hash = await asyncio.to_thread(_digest, file, f"{kind} {is_strict}\n")
         return await once(request, actor=actor, body_hash=body_hash, run=run)
 
 
-def _digest(file: BinaryIO) -> str:
-    """Leaves the file at its end; the import begins at its start."""
-    digest = hashlib.sha256()
+def _digest(file: BinaryIO, how: str) -> str:
+    """Of the file and of how it is read. Leaves the file at its end; the import begins at its start."""
+    digest = hashlib.sha256(how.encode())
     while chunk := file.read(2**20):
         digest.update(chunk)
     return digest.hexdigest()
