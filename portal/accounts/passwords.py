@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
@@ -25,8 +26,6 @@ _LEET = str.maketrans("013457@$!|", "oieastasil")
 _NEIGHBOURS: Final = frozenset(pair for row in ROWS for line in (row, row[::-1]) for pair in itertools.pairwise(line))
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=64 * 1024, parallelism=1)
-# The hash of nobody's password: an unknown account must cost as much time as a known one.
-_NOBODY: Final = _hasher.hash("an account that does not exist")
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")  # 64 MiB each
 _waiting = 0
 T = TypeVar("T")
@@ -91,6 +90,12 @@ def _without_names(password: str, email: str, name: str) -> str:
     return re.sub(r"[\W\d_]", "", password)
 
 
+@cache
+def _hash_of_nobody(hasher: PasswordHasher) -> str:
+    """Of a password that nobody has: an unknown account must cost as much time as a known one."""
+    return hasher.hash("an account that does not exist")
+
+
 async def hash_password(password: str) -> str:
     return await _in_thread(lambda: _hasher.hash(_bytes(password)))
 
@@ -99,8 +104,9 @@ async def verify_password(stored: str | None, password: str) -> bool:
     """Does the password belong to this hash? `stored` None never matches and takes as long."""
 
     def verify() -> bool:
+        nobodys = _hash_of_nobody(_hasher)  # asked for in any case: the first time costs everybody the same
         try:
-            return _hasher.verify(stored or _NOBODY, _bytes(password)) and stored is not None
+            return _hasher.verify(stored or nobodys, _bytes(password)) and stored is not None
         except (VerificationError, InvalidHashError):
             return False
 

@@ -20,7 +20,6 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """argon2id with small numbers: what its cost protects is tested with the accounts, not on every page."""
     quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
     monkeypatch.setattr(passwords, "_hasher", quick)
-    monkeypatch.setattr(passwords, "_NOBODY", quick.hash("nobody"))
 
 
 @pytest.fixture
