@@ -38,3 +38,12 @@ def configure(settings: Settings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=max(level, logging.WARNING), format="%(levelname)s %(name)s %(message)s"
     )
+
+
+def configure_for_scripts() -> None:
+    """Warnings on stderr and nothing else, unless the script has set up its own logs: stdout belongs to it."""
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        )

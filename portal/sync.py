@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+from portal import logs
 from portal import settings as portal_settings
 from portal.audit.actors import Actor
 from portal.entities.forms import parse_entity
@@ -50,6 +51,7 @@ T = TypeVar("T")
 @contextlib.contextmanager
 def open(settings: Settings | None = None) -> Iterator[Portal]:
     """The portal of this checkout's settings. Raises SettingError or Unavailable when it cannot be had."""
+    logs.configure_for_scripts()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="portal-sync", daemon=True)
     thread.start()
@@ -57,9 +59,9 @@ def open(settings: Settings | None = None) -> Iterator[Portal]:
     def call(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, loop).result()
 
-    parts = Parts.of(settings or portal_settings.load())
-    opened = parts.opened(with_children=False)
     try:
+        parts = Parts.of(settings or portal_settings.load())
+        opened = parts.opened(with_children=False)
         call(opened.__aenter__())
         try:
             yield Portal(parts, call)

@@ -1,0 +1,245 @@
+"""The `portal` command as people type it: in processes of its own, from any folder, beside a server and without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from portal.settings import CHECKOUT
+from tests import samples
+from tests.e2e.server import RunningPortal
+
+PORTAL = [str(Path(sys.executable).with_name("portal"))]
+CSV = "type,id,name\ninventory_items,MUG-1,Fjord mug\nnonsense,X,Nothing\ncustomers,C-1,Ana Berg\n"
+
+
+@pytest.fixture(scope="module")
+def beside() -> Iterator[RunningPortal]:
+    """A portal whose server runs."""
+    portal = RunningPortal(PORTAL_WORKERS="1").start()
+    yield portal
+    portal.remove()
+
+
+@pytest.fixture
+def fresh() -> Iterator[RunningPortal]:
+    """A portal that nobody has started yet."""
+    portal = RunningPortal(PORTAL_WORKERS="1")
+    yield portal
+    portal.remove()
+
+
+def run(portal: RunningPortal, *words: str, code: int = 0, folder: str = "/") -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*PORTAL, *words], cwd=folder, env=portal.environment, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def script(portal: RunningPortal, text: str) -> subprocess.CompletedProcess[str]:
+    environment = {**portal.environment, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", text],
+        cwd="/",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_commands_need_no_server(fresh: RunningPortal, tmp_path: Path) -> None:
+    done = run(fresh, "migrate")
+    assert done.stdout == ""
+    assert "up to date" in done.stderr
+    assert run(fresh, "user", "list").stdout == ""
+    add_pictures_by_script(fresh, tmp_path)
+    assert run(fresh, "fsck", "--json").stdout == ""
+
+
+def test_users_are_made_listed_reset_and_disabled(beside: RunningPortal) -> None:
+    link = run(beside, "user", "create", "ed@example.com", "--role", "editor").stdout
+    assert link.startswith(f"{beside.url}/password/")
+    assert link.count("\n") == 1
+    other = run(beside, "user", "reset", "ed@example.com").stdout
+    assert other.startswith(f"{beside.url}/password/")
+    assert other != link
+    assert "ed@example.com\teditor\tactive" in run(beside, "user", "list").stdout.splitlines()
+    run(beside, "user", "disable", "ed@example.com")
+    assert "ed@example.com\teditor\tdisabled" in run(beside, "user", "list").stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["user", "reset", "nobody@example.com"],
+        ["user", "create", "no address", "--role", "viewer"],
+        ["token", "create", "x", "--role", "editor", "--expires", "2001-01-31"],
+        ["token", "revoke", "there is none"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_done_is_one_line(beside: RunningPortal, words: list[str]) -> None:
+    done = run(beside, *words, code=1)
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_token_is_alone_on_stdout_and_works_until_it_is_revoked(beside: RunningPortal) -> None:
+    beside.environment["PORTAL_LOG_LEVEL"] = "debug"
+    made = run(beside, "token", "create", "host", "--role", "editor", "--expires", "2999-01-31").stdout
+    del beside.environment["PORTAL_LOG_LEVEL"]
+    token = made.removesuffix("\n")
+    assert token
+    assert not set(token) & set(" \n\t{")
+    listed = run(beside, "token", "list").stdout
+    assert token not in listed
+    assert "\thost\t" in listed
+    assert "\teditor\tactive\t2999-01-31" in listed
+    headers = {"authorization": f"Bearer {token}"}
+    assert httpx.get(f"{beside.url}/api/images", headers=headers).status_code == 200
+    run(beside, "token", "revoke", "host")
+    assert httpx.get(f"{beside.url}/api/images", headers=headers).status_code == 401
+    assert "\trevoked\t" in run(beside, "token", "list").stdout
+
+
+def test_import_names_bad_rows_by_line(beside: RunningPortal, tmp_path: Path) -> None:
+    (tmp_path / "shop.csv").write_text(CSV)
+    (tmp_path / "good.csv").write_text(CSV.replace("nonsense,X,Nothing\n", ""))
+    done = run(beside, "entities", "import", "shop.csv", code=1, folder=str(tmp_path))
+    assert done.stderr.startswith("line 3: ")
+    assert done.stdout.strip().endswith("1 refused")
+    done = run(beside, "entities", "import", str(tmp_path / "good.csv"))
+    assert done.stdout == "0 created, 0 changed, 2 unchanged, 0 refused\n"
+
+
+def test_a_strict_import_takes_all_or_nothing(beside: RunningPortal, tmp_path: Path) -> None:
+    file = tmp_path / "shop.jsonl"
+    good = {"type": "companies", "id": "NORD-1", "name": "Nord AS"}
+    file.write_text(f"{json.dumps(good)}\n{{not json\n")
+    done = run(beside, "entities", "import", str(file), "--strict", code=1)
+    assert "line 2: " in done.stderr
+    file.write_text(f"{json.dumps(good)}\n")
+    done = run(beside, "entities", "import", str(file), "--strict")
+    assert done.stdout == "1 created, 0 changed, 0 unchanged, 0 refused\n"
+
+
+def test_scripts_work_beside_a_server(beside: RunningPortal, tmp_path: Path) -> None:
+    add_pictures_by_script(beside, tmp_path)
+
+
+def add_pictures_by_script(portal: RunningPortal, tmp_path: Path) -> None:
+    """What a script is told; that it prints what it wants to and nothing else."""
+    picture = tmp_path / "mug.jpg"
+    picture.write_bytes(samples.jpeg(300, 200))
+    done = script(
+        portal,
+        f"""
+import portal.sync
+from portal.errors import Duplicate, NoSuchEntity
+with portal.sync.open() as p:
+    p.put_entity("inventory_items", "MUG-7", name="Fjord mug")
+    image = p.add_image("inventory_items", "MUG-7", {str(picture)!r}, alt_text="A mug", wait=True)
+    print(image.status, len(image.renditions))
+    try:
+        p.add_image("inventory_items", "MUG-7", {str(picture)!r})
+    except Duplicate as error:
+        print(error.extra["image_id"] == image.id)
+    try:
+        p.add_image("inventory_items", "NONE", {str(picture)!r})
+    except NoSuchEntity:
+        print("no such entity")
+    print(p.fsck(), p.cleanup().orphaned_objects)
+""",
+    )
+    assert done.stdout.splitlines() == ["ready 7", "True", "no such entity", "[] 0"]
+    assert done.stderr == ""
+
+
+def test_cleanup_reports_and_removes_only_when_told(beside: RunningPortal) -> None:
+    left = beside.data_dir / "uploads" / "images" / "inventory_items" / "notes.txt"
+    left.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    left.write_text("whose?")
+    said = json.loads(run(beside, "cleanup", "--json").stdout)
+    assert (said["dry_run"], said["orphaned_objects"], said["examples"]) == (True, 1, ["inventory_items/notes.txt"])
+    assert left.exists()
+    assert run(beside, "cleanup", "--apply").stdout.startswith("1 orphaned objects, 0 temporary files")
+    assert not left.exists()
+
+
+def test_fsck_is_silent_on_a_sound_portal_and_names_each_breach(beside: RunningPortal) -> None:
+    stray = beside.data_dir / "uploads" / "images" / "invoices" / f"{'long' * 40}.txt"
+    stray.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stray.write_text("whose?")
+    try:
+        found = [json.loads(line) for line in run(beside, "fsck", "--json", code=1).stdout.splitlines()]
+        assert [(each["kind"], each["key"], each["image_id"]) for each in found] == [
+            ("orphaned_object", f"invoices/{stray.name}", None)
+        ]
+        assert run(beside, "fsck", code=1).stdout.startswith(f"orphaned_object invoices/{stray.name} - ")
+    finally:
+        stray.unlink()
+    assert "Sound" in run(beside, "fsck").stderr
+
+
+def test_a_wrong_setting_is_one_line(fresh: RunningPortal) -> None:
+    fresh.environment["PORTAL_TRASH_DAYS"] = "never"
+    done = run(fresh, "serve", code=1)
+    assert done.stderr == "Error: PORTAL_TRASH_DAYS is 'never'; expected a whole number from 0\n"
+
+
+@pytest.mark.parametrize("word", ["migrate", "serve"])
+def test_a_database_out_of_reach_is_said_without_its_password(fresh: RunningPortal, word: str) -> None:
+    fresh.environment["PORTAL_DATABASE_URL"] = "postgresql://nobody:secret@127.0.0.1:1/none"
+    done = subprocess.run([*PORTAL, word], env=fresh.environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert "PostgreSQL cannot be reached" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_serve_prints_its_link_takes_up_after_a_kill_and_ends_with_0(fresh: RunningPortal) -> None:
+    fresh.start()
+    assert fresh.url in fresh.said
+    assert fresh.setup_link().startswith(f"{fresh.url}/setup?token=")
+    assert httpx.get(f"{fresh.url}/health/ready").status_code == 200
+    fresh.kill()
+    fresh.start()
+    fresh.setup_link()
+    assert httpx.get(f"{fresh.url}/health/ready").status_code == 200
+    fresh.stop()
+    assert fresh.process is not None
+    assert fresh.process.returncode == 0
+    assert "Traceback" not in fresh.logged()
+    assert fresh.database is not None or not _has_server(fresh.data_dir)
+
+
+def _has_server(data_dir: Path) -> bool:
+    pid = data_dir / "postgres" / "cluster" / "postmaster.pid"
+    if not pid.exists():
+        return False
+    try:
+        os.kill(int(pid.read_text().split()[0]), 0)
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return True
+
+
+def test_demo_fills_an_empty_portal_once(fresh: RunningPortal) -> None:
+    done = run(fresh, "demo")
+    assert done.stdout.startswith("The shop is open: ")
+    assert done.stdout.count("\n") == 1
+    assert "Nothing was changed" in run(fresh, "demo", code=1).stderr
+    assert run(fresh, "fsck", "--json").stdout == ""
