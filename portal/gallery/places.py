@@ -39,7 +39,8 @@ async def lock_gallery_of(image_id: UUID) -> LockedGallery:
            WHERE i.id = $1 FOR NO KEY UPDATE OF e""",
         image_id,
     )
-    if row is None:
+    # asked again under the lock: whoever held it before may have deleted the picture
+    if row is None or not await database.fetch_value("SELECT EXISTS (SELECT 1 FROM image WHERE id = $1)", image_id):
         raise NotFound("There is no picture with this id.")
     return LockedGallery(row["pk"], EntityRef(row["type"], row["id"]))
 

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 MAX_STARTS: Final = 3  # a job that was started so often and never came to an end takes the worker down with it
 MAX_RETRIES: Final = 5
-LEASE: Final = timedelta(seconds=30)  # without a heartbeat for so long, a job is somebody else's
+LEASE: Final = timedelta(seconds=10)  # without a heartbeat for so long, a job is somebody else's
 AWAY_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = 3.0  # seconds between tries to reach a database that is away
 LOG_DAYS: Final = 14

@@ -288,3 +288,10 @@ async def test_stored_original_has_the_bytes_that_were_sent(studio: Studio) -> N
     image = await get_image(image_id, LINKS)
     original = next(key for key in objects(studio) if key.endswith(".png"))
     assert hashlib.sha256(await studio.store.read(original)).hexdigest() == image.sha256
+
+
+async def test_of_deletes_at_once_only_the_first_finds_the_picture(studio: Studio):
+    image_id = await studio.add(await make_entity(), ready=False)
+    tries = (delete_image(image_id, actor=SYSTEM, deletes_per_hour=0) for _ in range(6))
+    outcomes = await asyncio.gather(*tries, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in outcomes) == ["NoneType"] + ["NotFound"] * 5
