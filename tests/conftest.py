@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -83,6 +84,8 @@ async def database_arguments(shared_root: Path, worker: str) -> AsyncIterator[di
         await admin.close()
         if server is not None:
             server.release()
+            if not (server.home / "socket-dir").exists():  # we were its last user
+                shutil.rmtree(server.home, ignore_errors=True)
 
 
 def _of(base: dict[str, object], name: str) -> dict[str, object]:
