@@ -144,9 +144,10 @@ async def upload(
             outcomes.extend(
                 await add_files(ref, files, fields, settings=settings, store=store, pool=pool, actor=actor, claim=claim)
             )
-            if wants_json(request) and outcomes[0].error is not None:
+            stored = [str(each.image_id) for each in outcomes if each.image_id]
+            if not stored and outcomes[0].error is not None and (wants_json(request) or is_htmx(request)):
                 raise outcomes[0].error
-            return 201, [str(each.image_id) for each in outcomes if each.image_id]
+            return 201, stored
 
         answer = await once(request, actor=actor, body_hash=body_hash(sent.fields, files), run=run)
     if is_htmx(request):
