@@ -124,10 +124,8 @@ async def upload_multiple(
             outcomes = await add_files(
                 ref, files, fields, settings=settings, store=store, pool=pool, actor=actor, claim=claim
             )
-            for outcome in outcomes:
-                if outcome.image_id is not None:
-                    stored: UUID = outcome.image_id
-                    await wait_until(lambda image_id=stored: _is_done(image_id, links), wait)
+            stored = [outcome.image_id for outcome in outcomes if outcome.image_id is not None]
+            await wait_until(lambda: _are_done(stored, links), wait)
             return await _answer_of(outcomes, links, request.scope.get("request_id"))
 
         return await once(request, actor=actor, body_hash=body_hash(sent.fields, files), run=run)
@@ -144,6 +142,13 @@ async def _answer_of(outcomes: list[Outcome], links: Links, request_id: Any) -> 
     stored = sum(1 for outcome in outcomes if outcome.image_id is not None)
     status = 201 if stored == len(outcomes) else 207 if stored else 422
     return status, {"results": results, "stored": stored, "refused": len(outcomes) - stored}
+
+
+async def _are_done(image_ids: list[UUID], links: Links) -> bool:
+    for image_id in image_ids:
+        if not await _is_done(image_id, links):
+            return False
+    return True
 
 
 async def _is_done(image_id: UUID, links: Links) -> bool:

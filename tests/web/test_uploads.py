@@ -85,6 +85,12 @@ async def test_waiting_changes_when_and_not_what(editor: httpx.AsyncClient, app:
 
     answer, _ = await asyncio.gather(upload(editor, samples.jpeg(), prefer="respond-async, wait=20"), work())
     assert (answer.status_code, answer.json()["status"]) == (201, "ready")
+    began = asyncio.get_running_loop().time()
+    files = [(f"{number}.jpg", samples.distinct(number)) for number in (1, 2, 3)]
+    form = {"data": MUG, "files": [("files", file) for file in files]}
+    many = await editor.post(MANY, **form, headers={"prefer": "wait=1"})
+    assert {each["image"]["status"] for each in many.json()["results"]} == {"pending"}
+    assert 1 <= asyncio.get_running_loop().time() - began < 3  # one wait for all of them
     hurried = await upload(editor, samples.png(), "b.png", prefer="wait=0")
     assert (hurried.status_code, hurried.json()["status"]) == (201, "pending")
 
