@@ -48,6 +48,10 @@ AWAY = (
 )
 
 
+INTERRUPTED = (TimeoutError, asyncio.CancelledError)
+_releasing: set[asyncio.Task[None]] = set()
+
+
 class Patience:
     """How long its owner waits in all for a server that does not answer. An answer renews it."""
 
@@ -55,16 +59,14 @@ class Patience:
         self.seconds = self.left = seconds
 
     @contextlib.asynccontextmanager
-    async def bounds(self, connection: Any = None) -> AsyncIterator[None]:
-        """Raises TimeoutError; the connection is cut then, since nobody knows what it is doing."""
+    async def bounds(self) -> AsyncIterator[None]:
+        """Raises TimeoutError; the server has been told to stop then."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(self.left):
                 yield
-        except (TimeoutError, asyncio.CancelledError):
+        except INTERRUPTED:
             self.left = max(self.left - (time.monotonic() - began), 0)
-            if connection is not None:
-                connection.terminate()
             raise
         self.left = self.seconds
 
@@ -82,8 +84,8 @@ def patience(seconds: float) -> Iterator[None]:
         _patience.reset(token)
 
 
-def _bounds(connection: Any = None) -> contextlib.AbstractAsyncContextManager[None]:
-    return (_patience.get() or Patience(USUAL_SECONDS)).bounds(connection)
+def _bounds() -> contextlib.AbstractAsyncContextManager[None]:
+    return (_patience.get() or Patience(USUAL_SECONDS)).bounds()
 
 
 class SafeTransaction(PostgresTransaction):
@@ -95,10 +97,10 @@ class SafeTransaction(PostgresTransaction):
         self.connection = await (_take() if DB.pool is not None else asyncpg.connect(**DB.config))
         try:
             self.transaction = self.connection.transaction()
-            async with _bounds(self.connection):
+            async with _bounds():
                 await self.begin()
-        except BaseException:
-            await _give_back(self.connection)
+        except BaseException as error:
+            await _give_back(self.connection, error)
             raise
         self.context = self.engine.current_transaction.set(self)
         return self
@@ -107,18 +109,20 @@ class SafeTransaction(PostgresTransaction):
         if self._parent is not None:
             return False
         try:
-            if self._committed or self._rolled_back or (error is not None and _is_lost(self.connection)):
-                pass
-            elif error is not None:
-                async with _bounds(self.connection):
-                    await self.rollback()
-            else:
-                async with _bounds(self.connection):
-                    await self.commit()
+            await self._end(error)
+        except BaseException as trouble:
+            error = trouble
+            raise
         finally:
             self.engine.current_transaction.reset(self.context)
-            await _give_back(self.connection)
+            await _give_back(self.connection, error)
         return False
+
+    async def _end(self, error: Any) -> None:
+        if self._committed or self._rolled_back or isinstance(error, INTERRUPTED):
+            return  # what was interrupted is undone when its connection is given back
+        async with _bounds():
+            await (self.commit() if error is None else self.rollback())
 
 
 class SafeEngine(PostgresEngine):
@@ -165,38 +169,42 @@ async def _take() -> Any:
         return await DB.pool.acquire()
 
 
-def _is_lost(connection: Any) -> bool:
-    try:
-        return connection.is_closed()
-    except asyncpg.InterfaceError:  # cut, and therefore back in its pool
-        return True
-
-
-async def _give_back(connection: Any) -> None:
+async def _give_back(connection: Any, error: BaseException | None = None) -> None:
     """What was done is done: a server that goes away now costs the connection, not the answer."""
-    if DB.pool is None or not isinstance(connection, PoolConnectionProxy):
-        if not _is_lost(connection):
-            connection.terminate()
-        return
     given = _patience.get()
-    timeout = given.left if given is not None else USUAL_SECONDS
+    if DB.pool is None or not isinstance(connection, PoolConnectionProxy):
+        connection.terminate()
+    elif isinstance(error, INTERRUPTED):
+        # Useful again once the server has stopped, rolled back and freed its locks; nobody waits for that.
+        task = asyncio.create_task(_release(DB.pool, connection, USUAL_SECONDS))
+        _releasing.add(task)
+        task.add_done_callback(_releasing.discard)
+    else:
+        await asyncio.shield(_release(DB.pool, connection, given.left if given else USUAL_SECONDS))
+
+
+async def _release(pool: Any, connection: Any, timeout: float) -> None:  # noqa: ASYNC109 - asyncpg's own
     with contextlib.suppress(*AWAY, asyncpg.PostgresError):
-        await asyncio.shield(DB.pool.release(connection, timeout=timeout))
+        await pool.release(connection, timeout=timeout)
 
 
 @contextlib.asynccontextmanager
 async def _connection() -> AsyncIterator[Any]:
     current = DB.current_transaction.get()
     if current is not None:
-        async with _bounds(current.connection):
+        async with _bounds():
             yield current.connection
         return
     connection = await _take()
+    failure: BaseException | None = None
     try:
-        async with _bounds(connection):
+        async with _bounds():
             yield connection
+    except BaseException as error:
+        failure = error
+        raise
     finally:
-        await _give_back(connection)
+        await _give_back(connection, failure)
 
 
 async def fetch(sql: str, *arguments: Any) -> list[Row]:

@@ -76,6 +76,8 @@ async def test_a_transaction_that_waits_too_long_is_undone_and_its_connection_re
             await Entity.raw("SELECT pg_sleep(60)")
     assert database.DB.current_transaction.get() is None
     assert await Entity.count() == 0
+    # the server does not go on with it behind our back, where it would keep its locks
+    await asyncio.wait_for(Entity.insert(Entity(type="customers", id="1", name="Next")), 20)
 
 
 async def test_a_request_that_finds_every_connection_taken_is_told_so() -> None:
