@@ -178,17 +178,13 @@ class Portal:
 
     def wait_until_ready(self, *image_ids: UUID | str) -> None:
         """Work the queue until each of these images is ready, failed or gone."""
-        self._call(self._wait({_uuid(each) for each in image_ids}))
+        self._call(self._wait([_uuid(each) for each in image_ids]))
 
-    async def _wait(self, waiting: set[UUID]) -> None:
+    async def _wait(self, image_ids: list[UUID]) -> None:
         worker: Worker = self._parts.worker()
         worker.start()
         try:
-            while waiting:
-                for image_id in list(waiting):
-                    image = await queries.find_image(image_id, self._parts.links)
-                    if image is None or image.status in {"ready", "failed"}:
-                        waiting.discard(image_id)
+            while not await queries.are_settled(image_ids):  # noqa: ASYNC110 - another process may do the work
                 await asyncio.sleep(0.05)
         finally:
             await worker.stop()

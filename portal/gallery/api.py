@@ -91,7 +91,7 @@ async def upload(
             image_id = await add_file(
                 ref, files[0], fields, settings=settings, store=store, pool=pool, actor=actor, claim=claim
             )
-            await wait_until(lambda: _is_done(image_id, links), wait)
+            await wait_until(lambda: queries.are_settled([image_id]), wait)
             return 201, await queries.get_image(image_id, links)
 
         return await once(request, actor=actor, body_hash=body_hash(sent.fields, files), run=run)
@@ -125,7 +125,7 @@ async def upload_multiple(
                 ref, files, fields, settings=settings, store=store, pool=pool, actor=actor, claim=claim
             )
             stored = [outcome.image_id for outcome in outcomes if outcome.image_id is not None]
-            await wait_until(lambda: _are_done(stored, links), wait)
+            await wait_until(lambda: queries.are_settled(stored), wait)
             return await _answer_of(outcomes, links, request.scope.get("request_id"))
 
         return await once(request, actor=actor, body_hash=body_hash(sent.fields, files), run=run)
@@ -142,18 +142,6 @@ async def _answer_of(outcomes: list[Outcome], links: Links, request_id: Any) -> 
     stored = sum(1 for outcome in outcomes if outcome.image_id is not None)
     status = 201 if stored == len(outcomes) else 207 if stored else 422
     return status, {"results": results, "stored": stored, "refused": len(outcomes) - stored}
-
-
-async def _are_done(image_ids: list[UUID], links: Links) -> bool:
-    for image_id in image_ids:
-        if not await _is_done(image_id, links):
-            return False
-    return True
-
-
-async def _is_done(image_id: UUID, links: Links) -> bool:
-    image = await queries.find_image(image_id, links)
-    return image is None or image.status in {"ready", "failed"}
 
 
 def _ref_of(fields: dict[str, str]) -> EntityRef:

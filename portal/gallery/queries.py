@@ -57,6 +57,14 @@ async def find_image(image_id: UUID, links: Links) -> ImageView | None:
     return None if row is None else image_view(row, EntityRef(row["entity_type"], row["entity_id"]), links)
 
 
+async def are_settled(image_ids: Sequence[UUID]) -> bool:
+    """Is each of these images ready, failed or gone?"""
+    return not await database.fetch_value(
+        "SELECT EXISTS (SELECT 1 FROM image WHERE id = ANY($1::uuid[]) AND status IN ('pending', 'processing'))",
+        list(image_ids),
+    )
+
+
 async def get_image(image_id: UUID, links: Links) -> ImageView:
     """Raises NotFound."""
     image = await find_image(image_id, links)
