@@ -25,11 +25,13 @@ from portal.imaging.formats import Format, sniff
 MEMORY_BYTES = 1024**3
 HEAVY_PIXELS = 16_000_000
 HEAVY_SCANS = 20  # cameras and programs write ten or so
+MOST_DESCRIPTORS = 1 << 16
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     _confine(int(sys.argv[1]))
+    os.closerange(3, MOST_DESCRIPTORS)  # an event loop may leave us more of the server's than it should
     tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     _point_standard_streams_nowhere()
     Image.preinit()  # else the first picture pays for it
@@ -59,6 +61,7 @@ def _point_standard_streams_nowhere() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def _read_task(tasks: BinaryIO) -> bytes:

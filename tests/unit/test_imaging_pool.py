@@ -174,6 +174,15 @@ async def test_children_know_nothing_of_the_servers_secrets(monkeypatch: pytest.
             assert "PORTAL_SECRET_KEYS" not in child.environ()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
+async def test_children_hold_none_of_the_servers_descriptors(pool: RenderPool, photo: Path):
+    with photo.open("rb") as ours:
+        os.set_inheritable(ours.fileno(), True)
+        await pool.verify(photo, "photo.jpg", LIMITS)
+        for child in children():
+            assert child.num_fds() == 5  # three standard streams to nowhere, tasks, answers
+
+
 def test_no_child_outlives_a_killed_server(slow: Path):
     program = """
         import asyncio, sys
