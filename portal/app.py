@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from litestar import Litestar, Request
@@ -61,25 +62,6 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         }
     )
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with parts.opened(), app.state.presence.held():
-            await make_admin_from_settings(settings)
-            listeners = [asyncio.create_task(each.run()) for each in (catalogue, grants)]
-            worker = parts.worker() if with_worker else None
-            if worker is not None:
-                worker.start()
-            app.state.is_ready = True
-            try:
-                yield
-            finally:
-                app.state.is_ready = False
-                if worker is not None:
-                    await worker.stop()
-                for task in listeners:
-                    task.cancel()
-                await asyncio.gather(*listeners, return_exceptions=True)
-
     images = image_server(
         catalogue=catalogue, store=parts.store, pool=parts.pool, links=parts.links, authenticate=_authenticate
     )
@@ -88,7 +70,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         dependencies=_dependencies(parts),
         exception_handlers={Exception: respond},
         middleware=[AdmissionMiddleware, OnceMiddleware()],
-        lifespan=[lifespan],
+        lifespan=[partial(_opened, listeners=(catalogue, grants), with_worker=with_worker)],
         openapi_config=openapi_config(),
         template_config=TemplateConfig(instance=_templates(lambda: app, settings)),
         state=state,
@@ -99,6 +81,28 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         straight_to(images, SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings))
     )
     return app
+
+
+@contextlib.asynccontextmanager
+async def _opened(app: Litestar, *, listeners: Sequence[Catalogue | Grants], with_worker: bool) -> AsyncIterator[None]:
+    """Everything that a running portal needs, opened in order and closed the other way round."""
+    parts: Parts = app.state.parts
+    async with parts.opened(), app.state.presence.held():
+        await make_admin_from_settings(parts.settings)
+        listening = [asyncio.create_task(each.run()) for each in listeners]
+        worker = parts.worker() if with_worker else None
+        if worker is not None:
+            worker.start()
+        app.state.is_ready = True
+        try:
+            yield
+        finally:
+            app.state.is_ready = False
+            if worker is not None:
+                await worker.stop()
+            for task in listening:
+                task.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
 
 
 def _impatient(app: ASGIApp) -> ASGIApp:
