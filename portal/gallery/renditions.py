@@ -54,9 +54,16 @@ async def render_all(image_id: UUID, *, store: Store, pool: RenderPool) -> None:
         return
     items = [(_key(wanted, each.name), each.data) for each in rendered]
     await store.put_many(items)
-    if not await _finish(wanted, rendered):
+    if not await _finish(wanted, rendered) and not await _is_live(wanted):
         # deleted, or wanted differently by now: another job makes that, and nobody else knows of these objects
         await store.delete(key for key, _ in items)
+
+
+async def _is_live(wanted: Wanted) -> bool:
+    """Has another run of the same job let this very set live, before something else was wanted?"""
+    return await database.fetch_value(
+        "SELECT EXISTS (SELECT 1 FROM image WHERE id = $1 AND renditions ->> 'of' = $2)", wanted.image_id, wanted.of
+    )
 
 
 def _key(wanted: Wanted, name: str) -> str:
@@ -121,12 +128,16 @@ def _keys_of_set(wanted: Wanted, stored: dict[str, Any]) -> list[str]:
 
 
 async def fail_image(image_id: UUID, code: str, message: str) -> None:
-    """Mark an image that never was ready as failed; one that is ready keeps its last whole renditions."""
+    """Mark an image that never was ready as failed; one that is ready keeps its last whole renditions.
+
+    Where another run of the job has made what is wanted, nothing failed.
+    """
     async with database.transaction():
         gallery = await places.lock_gallery_of(image_id)
         await database.execute(
             """UPDATE image SET status = CASE WHEN renditions = '{}' THEN 'failed' ELSE status END,
-                      error = $2::jsonb, updated_at = now() WHERE id = $1""",
+                      error = $2::jsonb, updated_at = now()
+               WHERE id = $1 AND coalesce(renditions ->> 'of', '') <> version || '.' || rendering""",
             image_id,
             json.dumps({"code": code, "message": message}),
         )

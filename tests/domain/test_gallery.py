@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from collections.abc import Sequence
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,6 +23,7 @@ from portal.gallery.service import change_image, move_image, reorder_gallery
 from portal.gallery.tasks import purge_objects
 from portal.imaging.presets import READY
 from portal.storage.links import Links
+from portal.storage.store import Store
 from tests import samples
 from tests.factories import EDITOR, Studio, make_entity
 
@@ -295,3 +298,41 @@ async def test_of_deletes_at_once_only_the_first_finds_the_picture(studio: Studi
     tries = (delete_image(image_id, actor=SYSTEM, deletes_per_hour=0) for _ in range(6))
     outcomes = await asyncio.gather(*tries, return_exceptions=True)
     assert sorted(type(each).__name__ for each in outcomes) == ["NoneType"] + ["NotFound"] * 5
+
+
+class LateStore(Store):
+    """A disk that takes its time: nothing is put before `go`."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.go = asyncio.Event()
+        self.is_asked = asyncio.Event()
+
+    async def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
+        self.is_asked.set()
+        await self.go.wait()
+        await super().put_many(items)
+
+
+async def test_late_run_of_a_job_does_not_take_away_what_is_live(studio: Studio) -> None:
+    ref = await make_entity()
+    image_id = await studio.add(ref, ready=False)
+    late = LateStore(studio.store.root)
+    late_run = asyncio.create_task(render_all(image_id, store=late, pool=studio.pool))
+    await late.is_asked.wait()
+    await render_all(image_id, store=studio.store, pool=studio.pool)  # the lease was over, another worker did it
+    await change_image(image_id, {"focal_x": 0.0, "focal_y": 0.0}, actor=EDITOR)
+    late.go.set()
+    await late_run
+    image = await get_image(image_id, LINKS)
+    assert image.status == "ready"
+    live = {key for key in objects(studio) if "-v1.1" in key}
+    assert len(live) == len(READY)
+
+
+async def test_a_run_that_fails_after_another_succeeded_changes_nothing(studio: Studio) -> None:
+    ref = await make_entity()
+    image_id = await studio.add(ref)
+    await fail_image(image_id, "failed", "The second worker was killed.")
+    image = await get_image(image_id, LINKS)
+    assert (image.status, image.error) == ("ready", None)
