@@ -16,6 +16,7 @@ from portal.audit.service import record
 from portal.entities.kinds import EntityRef
 from portal.errors import Conflict, DiskFull, Duplicate, NotFound, PortalError, Stale
 from portal.gallery import places
+from portal.gallery.arrivals import announce_original
 from portal.gallery.forms import PictureFields, ReceivedPicture
 from portal.idempotency import Claim, remember
 from portal.imaging.formats import clean_filename
@@ -54,9 +55,10 @@ async def add_image(
     verified = await pool.verify(received.path, received.filename, limits)
     image_id = uuid7()
     key = original_key(ref.type, image_id, 1, verified.extension)
-    await store.adopt(received.path, key)
     try:
         async with database.transaction():
+            await announce_original(image_id)
+            await store.adopt(received.path, key)
             await _insert(ref, image_id, received, fields, verified, actor)
             await remember(claim, part, str(image_id))
     except PortalError:

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from portal import database
+from portal.gallery.arrivals import arrived_of
 from portal.gallery.disposal import keys_of
 from portal.storage.keys import TEMP, ParsedKey, parse_key
 from portal.storage.store import ObjectEntry
@@ -37,6 +38,13 @@ async def orphaned_of(entries: Sequence[ObjectEntry]) -> list[ObjectEntry]:
     parsed = {entry.key: parse_key(entry.key) for entry in entries}
     owned = await _owned_keys({each.image_id for each in parsed.values() if each is not None})
     return [entry for entry in entries if not _is_owned(parsed[entry.key], entry.key, owned)]
+
+
+async def without_arrivals(entries: Sequence[ObjectEntry]) -> list[ObjectEntry]:
+    """`entries` without originals that somebody is just adding; the rest stays so until the open transaction ends."""
+    parsed = {entry.key: parse_key(entry.key) for entry in entries}
+    arrived = await arrived_of({each.image_id for each in parsed.values() if each is not None})
+    return [entry for entry in entries if (each := parsed[entry.key]) is None or each.image_id in arrived]
 
 
 def _is_owned(parsed: ParsedKey | None, key: str, owned: set[str]) -> bool:

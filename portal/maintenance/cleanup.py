@@ -20,7 +20,7 @@ from portal.audit.service import record
 from portal.errors import NotFound, Running
 from portal.gallery.disposal import delete_image
 from portal.gallery.tasks import purge_objects
-from portal.integrity.objects import in_chunks, is_temporary, older_than, orphaned_of
+from portal.integrity.objects import in_chunks, is_temporary, older_than, orphaned_of, without_arrivals
 from portal.jobs.progress import followed
 from portal.jobs.queue import Task
 from portal.settings import Settings
@@ -72,11 +72,13 @@ async def clean_up(*, settings: Settings, store: Store, actor: Actor, dry_run: b
 
 async def _clean_objects(report: CleanupReport, chunk: list[ObjectEntry], store: Store) -> None:
     leftovers = [entry for entry in chunk if is_temporary(entry)]
-    leftovers += await orphaned_of([entry for entry in chunk if not is_temporary(entry)])
-    for entry in leftovers:
-        report.count(entry)
-    if not report.dry_run:
-        await store.delete(entry.key for entry in leftovers)
+    async with database.transaction():
+        suspects = await orphaned_of([entry for entry in chunk if not is_temporary(entry)])
+        leftovers += await orphaned_of(await without_arrivals(suspects))  # asked again: some have their row by now
+        for entry in leftovers:
+            report.count(entry)
+        if not report.dry_run:
+            await store.delete(entry.key for entry in leftovers)
 
 
 async def _clean_trash(report: CleanupReport, settings: Settings) -> None:

@@ -22,6 +22,7 @@ from portal.settings import Settings
 from portal.storage.keys import original_key, rendition_key
 from portal.storage.store import MARKER
 from tests.factories import Studio, make_entity
+from tests.waiting import eventually
 
 OLD = 2 * 3600
 
@@ -118,6 +119,28 @@ async def test_what_is_younger_than_the_grace_may_still_get_its_row(studio: Stud
     report = await sweep(studio, config.replace(grace_minutes=0))
     assert (report.orphaned_objects, report.temp_files) == (1, 1)
     assert files(studio) == {}
+
+
+async def test_a_picture_that_is_just_being_added_keeps_its_bytes_without_any_grace(
+    studio: Studio, config: Settings
+) -> None:
+    ref = await make_entity()
+    other = await asyncpg.connect(**database.DB.config)
+    try:
+        async with other.transaction():
+            await other.execute("SELECT 1 FROM entity FOR UPDATE")  # its row waits here
+            adding = asyncio.create_task(studio.add(ref, ready=False))
+            await eventually(lambda: _has_original(studio))
+            report = await sweep(studio, config.replace(grace_minutes=0))
+    finally:
+        await other.close()
+    await adding
+    assert (report.orphaned_objects, report.temp_files) == (0, 0)
+    assert [each.kind for each in await findings(studio)] == []
+
+
+async def _has_original(studio: Studio) -> bool:
+    return any(not key.startswith("temp/") for key in files(studio))
 
 
 async def test_trash_goes_after_its_days_row_and_bytes(studio: Studio, config: Settings) -> None:

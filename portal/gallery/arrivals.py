@@ -1,0 +1,30 @@
+"""Originals whose bytes lie in the store and whose row does not stand yet: a sweep must not take them for orphaned.
+
+Who adds a picture holds a lock of its id until its row is committed; a killed process loses the lock with its connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from portal import database
+
+
+async def announce_original(image_id: UUID) -> None:
+    """Before the bytes are stored; ends with the open transaction."""
+    await database.execute("SELECT pg_advisory_xact_lock($1)", _lock_of(image_id))
+
+
+async def arrived_of(image_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of `image_ids` that nobody is just adding. What is read after this in the transaction sees their rows."""
+    locks = {_lock_of(image_id): image_id for image_id in image_ids}
+    rows = await database.fetch(
+        "SELECT lock FROM unnest($1::bigint[]) AS lock WHERE pg_try_advisory_xact_lock(lock)", list(locks)
+    )
+    return {locks[row["lock"]] for row in rows}
+
+
+def _lock_of(image_id: UUID) -> int:
+    """The random half of a UUIDv7: a large negative number, so none of the portal's other locks."""
+    return int.from_bytes(image_id.bytes[8:], "big", signed=True)
