@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,12 +20,13 @@ import asyncpg
 import structlog
 
 from portal import database
-from portal.errors import FormError, KeyReused, Running
+from portal.errors import FormError, KeyReused, PortalError, Running
 
 log = structlog.get_logger()
 
 PROCESS_LOCK: Final = 7_310_002
 KEEP_HOURS: Final = 24
+DOUBT_SECONDS: Final = 60.0  # after a request lost the database: so long may a commit of its claim still come through
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Presence:
 
     def __init__(self) -> None:
         self.number = secrets.randbelow(2**31 - 1) + 1
+        self._running: list[str] = []
+        self._in_doubt_until = 0.0
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[Presence]:
@@ -62,18 +66,48 @@ class Presence:
 
     async def _lock(self) -> asyncpg.Connection:
         connection = await asyncpg.connect(**database.DB.config)
-        await connection.execute("SELECT pg_advisory_lock($1, $2)", PROCESS_LOCK, self.number)
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1, $2)", PROCESS_LOCK, self.number)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     async def _keep(self, connection: asyncpg.Connection) -> None:
         try:
             while True:
                 await asyncio.sleep(1)
-                if connection.is_closed():
-                    with contextlib.suppress(*database.AWAY, OSError, asyncpg.PostgresError):
+                with contextlib.suppress(*database.AWAY, OSError, asyncpg.PostgresError):
+                    if connection.is_closed():
                         connection = await self._lock()
+                    if time.monotonic() < self._in_doubt_until:
+                        await self._free_abandoned()
         finally:
             connection.terminate()
+
+    @contextlib.asynccontextmanager
+    async def running(self, actor: str, route: str, key: str) -> AsyncIterator[None]:
+        """The request of this key runs here. A claim that it could not end, as the database was away, is freed soon after."""
+        name = f"{actor}\n{route}\n{key}"
+        self._running.append(name)
+        try:
+            yield
+        except PortalError:
+            raise
+        except BaseException:
+            self._in_doubt_until = time.monotonic() + DOUBT_SECONDS
+            raise
+        finally:
+            self._running.remove(name)
+
+    async def _free_abandoned(self) -> None:
+        """This process lives, so its lock alone would keep them until it ends."""
+        await database.execute(
+            """UPDATE idempotency SET process = 0 WHERE process = $1 AND status IS NULL
+               AND NOT actor || E'\\n' || route || E'\\n' || key = ANY($2::text[])""",
+            self.number,
+            list(self._running),
+        )
 
 
 def check_key(key: str) -> str:

@@ -43,18 +43,20 @@ async def once(
     if key is None:
         return json_response(*await run(None))
     presence: Presence = request.app.state.presence
-    claim = await idempotency.claim(actor.name, request.scope["path"], key, body_hash, presence.number)
-    if isinstance(claim, Answer):
-        headers = {REPLAYED: "true"}
-        return Response(claim.body.encode(), status_code=claim.status, media_type=claim.media_type, headers=headers)
-    try:
-        response = json_response(*await run(claim))
-        answer = Answer(response.status_code or 200, "application/json", response.content.decode())
-    except BaseException:
-        await idempotency.release(claim)
-        raise
-    await idempotency.keep_answer(claim, answer)
-    return response
+    route = request.scope["path"]
+    async with presence.running(actor.name, route, key):
+        claim = await idempotency.claim(actor.name, route, key, body_hash, presence.number)
+        if isinstance(claim, Answer):
+            headers = {REPLAYED: "true"}
+            return Response(claim.body.encode(), status_code=claim.status, media_type=claim.media_type, headers=headers)
+        try:
+            response = json_response(*await run(claim))
+            answer = Answer(response.status_code or 200, "application/json", response.content.decode())
+            await idempotency.keep_answer(claim, answer)
+        except BaseException:
+            await idempotency.release(claim)
+            raise
+        return response
 
 
 class OnceMiddleware(ASGIMiddleware):
@@ -73,15 +75,16 @@ class OnceMiddleware(ASGIMiddleware):
         body = await _whole_body(receive)
         presence: Presence = scope["litestar_app"].state.presence
         body_hash = hashlib.sha256(scope["query_string"] + b"\n" + body).hexdigest()
-        claim = await idempotency.claim(actor.name, scope["path"], key, body_hash, presence.number)
-        if isinstance(claim, Answer):
-            await _replay(claim, send)
-            return
-        kept = _Kept(send)
-        try:
-            await next_app(scope, _given(body, receive), kept)
-        finally:
-            await kept.settle(claim)
+        async with presence.running(actor.name, scope["path"], key):
+            claim = await idempotency.claim(actor.name, scope["path"], key, body_hash, presence.number)
+            if isinstance(claim, Answer):
+                await _replay(claim, send)
+                return
+            kept = _Kept(send)
+            try:
+                await next_app(scope, _given(body, receive), kept)
+            finally:
+                await kept.settle(claim)
 
 
 def _may(actor: Actor, permission: Any) -> bool:

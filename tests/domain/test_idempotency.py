@@ -153,6 +153,21 @@ async def test_a_released_key_is_free_but_remembers_what_was_stored() -> None:
         assert (await claimed("half", presence.number)).stored == {"0": "an id"}
 
 
+async def test_a_claim_that_could_not_be_given_back_is_free_soon_after() -> None:
+    """As when the database does not answer: neither the request's failure nor its answer can be written down."""
+    async with Presence().held() as presence:
+        with pytest.raises(TimeoutError):
+            async with presence.running("user:ed@example.com", ROUTE, "lost"):
+                await claimed("lost", presence.number)
+                raise TimeoutError
+        async with presence.running("user:ed@example.com", ROUTE, "busy"):
+            await claimed("busy", presence.number)
+            await eventually(lambda: database.fetch_value("SELECT process = 0 FROM idempotency WHERE key = 'lost'"))
+            assert isinstance(await take("lost", process=presence.number), Claim)
+            with pytest.raises(Running):
+                await take("busy", process=presence.number)
+
+
 async def test_a_key_is_kept_for_a_day() -> None:
     for key, hours in {"young": 23, "old": 25}.items():
         await keep_answer(await claimed(key), CREATED)
