@@ -38,9 +38,10 @@ async def give_up_rendering(payload: dict[str, Any], reason: str) -> None:
 
 
 async def forgotten_images() -> list[UUID]:
-    """Those that wait for renditions which no job is going to make."""
+    """Those that wait for renditions which no job is going to make: their first, or new ones (as for a focal point)."""
     rows = await database.fetch(
-        """SELECT image.id FROM image WHERE status IN ('pending', 'processing') AND NOT EXISTS (
+        """SELECT image.id FROM image WHERE status <> 'failed' AND error IS NULL
+             AND coalesce(renditions ->> 'of', '') <> version || '.' || rendering AND NOT EXISTS (
              SELECT 1 FROM pgqueuer WHERE entrypoint = $1 AND status IN ('queued', 'picked')
                AND convert_from(payload, 'UTF8')::jsonb ->> 'image' = image.id::text)""",
         RENDER,

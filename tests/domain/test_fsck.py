@@ -13,7 +13,8 @@ from portal import database
 from portal.audit.actors import SYSTEM
 from portal.gallery.disposal import delete_image, trash_image
 from portal.gallery.renditions import fail_image
-from portal.gallery.tasks import purge_objects
+from portal.gallery.service import change_image
+from portal.gallery.tasks import purge_objects, queue_forgotten_images
 from portal.integrity.fsck import Finding, fsck
 from portal.storage.keys import original_key, rendition_key
 from tests import samples
@@ -153,6 +154,14 @@ async def test_an_image_that_no_job_renders_is_found(studio: Studio, image_id: U
     await database.execute("DELETE FROM pgqueuer")
     await database.execute("UPDATE image SET status = $2 WHERE id = $1", forgotten, status)
     assert await breaches(studio) == [("no_job", None, str(forgotten))]
+
+
+async def test_a_focal_point_that_no_job_renders_is_found_and_queued(studio: Studio, image_id: UUID) -> None:
+    await change_image(image_id, {"focal_x": 0.2, "focal_y": 0.2}, actor=SYSTEM)
+    await database.execute("DELETE FROM pgqueuer")  # as a worker that loses its database may lose a job
+    assert await breaches(studio) == [("no_job", None, str(image_id))]
+    assert await queue_forgotten_images() == 1
+    assert await breaches(studio) == []
 
 
 @pytest.mark.usefixtures("image_id")
