@@ -97,8 +97,12 @@ def _nearest(name: str, allowed: Mapping[str, RenditionView]) -> RenditionView:
 
 
 def for_visitor(entity: EntityView, private_types: Collection[str]) -> EntityView:
-    """Without what only staff may read: free attributes, the reference, and a private parent's name."""
-    return without_private_parent(dataclasses.replace(entity, attributes={}, reference=None), private_types)
+    """Without what only staff may read: free attributes, the reference, a private parent's name, private items' pictures."""
+    entity = dataclasses.replace(entity, attributes={}, reference=None)
+    if "inventory_items" in private_types:
+        lines = [dataclasses.replace(line, item_name=None, picture=None) for line in entity.lines]
+        entity = dataclasses.replace(entity, lines=lines)
+    return without_private_parent(entity, private_types)
 
 
 def without_private_parent(entity: EntityView, private_types: Collection[str]) -> EntityView:

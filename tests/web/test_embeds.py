@@ -259,6 +259,23 @@ async def test_keys_are_made_listed_and_revoked_by_editors(
     assert (await visitor.get("/api/embeds")).status_code == 401
 
 
+async def test_a_public_invoice_shows_visitors_nothing_of_private_items(config: Settings, studio: Studio):
+    portal = small_portal(config.replace(private_types=frozenset({"inventory_items"})), studio)
+    item, invoice = await make_entity(name="Secret mug"), await make_entity("invoices")
+    picture = await add(portal, item)
+    await database.execute(
+        """INSERT INTO invoice_line (invoice, position, item, description, quantity)
+           SELECT pk, 0, $1, 'Sold as seen', 1 FROM entity WHERE type = 'invoices'""",
+        item.id,
+    )
+    async with portal.visitor() as visitor, await portal.caller("viewer") as viewer:
+        seen, shown = (await visitor.get(f"/cards/{invoice}")).text, (await viewer.get(f"/cards/{invoice}")).text
+    assert "Sold as seen" in seen
+    assert "Secret mug" not in seen
+    assert picture not in seen
+    assert picture in shown
+
+
 async def test_an_invoices_card_has_its_lines_their_pictures_and_a_code_to_scan(
     portal: SmallPortal, visitor: httpx.AsyncClient, editor: httpx.AsyncClient
 ):
