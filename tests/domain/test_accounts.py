@@ -67,6 +67,7 @@ async def test_links_end(db: None) -> None:
         ("a@b@c", "viewer", "Ana", "email"),
         ("a\u202e@b.c", "viewer", "Ana", "email"),
         ("a" * 251 + "@b.c", "viewer", "Ana", "email"),
+        ("a" * 192 + "@b.c", "viewer", "Ana", "email"),
         ("a\0@b.c", "viewer", "Ana", "email"),
         ("ana@example.com", "owner", "Ana", "role"),
         ("ana@example.com", "viewer", "A\nB", "name"),
