@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from litestar import Router, get, post
@@ -15,7 +14,7 @@ from portal.accounts.guards import permit, session_of
 from portal.accounts.service import Session
 from portal.accounts.sessions import cleared_cookie, session_cookie
 from portal.errors import FormError, PortalError, RateLimited
-from portal.web.exceptions import wants_json
+from portal.web.exceptions import path_of, wants_json
 from portal.web.forms import read_form
 from portal.web.rendering import (
     THEME_COOKIE,
@@ -136,8 +135,8 @@ async def choose_theme(request: AnyRequest) -> Response[Any]:
     theme = (await read_form(request)).get("theme", "")
     if theme not in THEMES:
         raise FormError({"theme": f"Use one of {', '.join(THEMES)}."})
-    came_from = urlsplit(request.headers.get("referer", "")).path
-    answer = Response(b"", status_code=204) if is_htmx(request) else redirect(request, local_path(came_from))
+    came_from = path_of(request.headers.get("referer", ""))
+    answer = Response(b"", status_code=204) if is_htmx(request) else redirect(request, came_from)
     answer.set_cookie(plain_cookie(request, THEME_COOKIE, theme, _YEAR_SECONDS))
     return answer
 

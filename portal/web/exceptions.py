@@ -249,7 +249,7 @@ def _login(request: AnyRequest) -> str | None:
         query = request.scope.get("query_string", b"").decode("latin-1")
         return _login_with(f"{back}?{query}" if query else back) if "*/*" in accept or "text/html" in accept else None
     if is_htmx(request) or "text/html" in accept:
-        return _login_with(_path_of(request.headers.get("hx-current-url") or request.headers.get("referer", "")))
+        return _login_with(path_of(request.headers.get("hx-current-url") or request.headers.get("referer", "")))
     return None
 
 
@@ -258,7 +258,7 @@ def _login_with(back: str) -> str:
     return "/login" if back == "/" else f"/login?{urlencode({'next': back})}"
 
 
-def _path_of(url: str) -> str:
+def path_of(url: str) -> str:
     """A page's address as a path; only its path and query are used, so that no other host comes in."""
     try:
         parts = urlsplit(url)

@@ -302,6 +302,8 @@ async def test_the_theme_is_kept_in_a_cookie(browser: httpx.AsyncClient) -> None
     answer = await browser.post(
         "/account/theme", data={"theme": "dark"}, headers={"referer": "http://localhost/login?next=/x"}
     )
-    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/x")
+    broken = await browser.post("/account/theme", data={"theme": "dark"}, headers={"referer": "http://[x"})
+    assert (broken.status_code, broken.headers["location"]) == (303, "/")
     assert 'data-theme="dark"' in (await browser.get("/login")).text
     assert (await browser.post("/account/theme", data={"theme": '"><script>'})).status_code == 422
