@@ -13,7 +13,7 @@ from litestar import Request
 
 from portal.audit.actors import Actor
 from portal.entities.kinds import EntityRef
-from portal.errors import Busy, FormError, PortalError, TooLarge
+from portal.errors import Busy, FormError, PortalError, Running, TooLarge
 from portal.gallery.forms import PictureFields, ReceivedPicture
 from portal.gallery.intake import limits_of
 from portal.gallery.service import add_image, refuse_when_disk_is_full
@@ -132,7 +132,7 @@ async def add_files(
             outcomes.append(Outcome(file.filename, image_id, None))
             fields = replace(fields, is_primary=False)  # that was the first of them
         except PortalError as error:
-            if error.status >= 500 or error.status == 404:
+            if error.status >= 500 or error.status == 404 or isinstance(error, Running):
                 raise  # not about this file
             outcomes.append(Outcome(file.filename, None, error))
     return outcomes

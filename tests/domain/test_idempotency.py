@@ -14,8 +14,11 @@ from portal.entities.kinds import EntityRef
 from portal.errors import FormError, KeyReused, Running
 from portal.gallery.forms import PictureFields, ReceivedPicture
 from portal.gallery.service import add_image
+from portal.gallery.uploads import Outcome, add_files
 from portal.idempotency import Answer, Claim, Presence, claim, keep_answer, release, remember
 from portal.imaging.verify import Limits
+from portal.settings import Settings
+from portal.web.forms import ReceivedFile
 from tests import samples
 from tests.factories import Studio, make_entity, write
 from tests.waiting import eventually
@@ -127,6 +130,27 @@ async def test_of_two_runs_of_one_request_only_one_stores(studio: Studio) -> Non
     assert await database.fetch_value("SELECT count(*) FROM image") == 1
     originals = [entry.key for entry in studio.store.walk() if entry.key.startswith("inventory_items/")]
     assert len(originals) == 1
+
+
+async def test_a_run_of_many_files_that_another_run_overtakes_is_no_refusal_of_a_file(
+    studio: Studio, config: Settings
+) -> None:
+    """It would be kept as the request's answer for a day."""
+    ref, data = await make_entity(), samples.jpeg()
+
+    async def run(found: Claim) -> list[Outcome]:
+        path = studio.store.root / "temp" / f"{uuid4()}.part"
+        write(path, data)
+        file = ReceivedFile(path, "picture.jpg", len(data), hashlib.sha256(data).hexdigest(), None, "files")
+        kept = PictureFields(allow_duplicate=True)
+        return await add_files(
+            ref, [file], kept, settings=config, store=studio.store, pool=studio.pool, actor=SYSTEM, claim=found
+        )
+
+    first, second = await claimed(process=4711), await claimed(process=4712)
+    assert [outcome.error for outcome in await run(first)] == [None]
+    with pytest.raises(Running):
+        await run(second)
 
 
 async def test_what_was_stored_is_forgotten_when_its_transaction_fails() -> None:
