@@ -191,7 +191,22 @@ class Gallery:
         self.card(name).locator(".menu").get_by_role("button", name=words).click()
 
     def drag(self, name: str, onto: str) -> None:
-        self.card(name).drag_to(self.card(onto))
+        """As a hand does it: take hold, a few steps on the way, let go. Again, if the browser took it for a click."""
+        before = self.names()
+        for _ in range(5):
+            source, target = self.card(name), self.card(onto)
+            source.scroll_into_view_if_needed()
+            source.hover()
+            self.page.mouse.down()
+            box = target.bounding_box()
+            assert box is not None
+            self.page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2, steps=12)
+            self.page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] / 2, steps=4)
+            self.page.mouse.up()
+            self.page.wait_for_timeout(500)
+            if self.names() != before:
+                return
+        raise AssertionError(f"{name} stays where it is, however often it is dragged onto {onto}")
 
     def undo(self) -> None:
         self.toast.get_by_role("button", name="Undo").click()
