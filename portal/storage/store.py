@@ -228,9 +228,10 @@ class Store:
                 folder = self._open_folder(stack, tuple(parents))
                 found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except OSError as error:
-                if error.errno in _LOST:
-                    return None
-                raise
+                if error.errno not in _LOST:
+                    raise
+                self._check_marker()  # of a disk that is not mounted nothing is known to be missing
+                return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def _delete(self, keys: Sequence[str]) -> int:

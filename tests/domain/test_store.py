@@ -187,6 +187,8 @@ async def test_a_root_whose_marker_is_missing_counts_as_not_mounted(store: Store
     with pytest.raises(Unavailable, match="not mounted"):
         await store.read("companies/aa/none.jpg")
     with pytest.raises(Unavailable, match="not mounted"):
+        await store.size("companies/aa/none.jpg")
+    with pytest.raises(Unavailable, match="not mounted"):
         await Store(store.root).open_root()
     assert files_in(store.root) == {KEY}
 
