@@ -21,8 +21,8 @@ PURGE_AT_ONCE: Final = 1000
 
 def gallery_tasks(store: Store, pool: RenderPool) -> Mapping[str, Task]:
     return {
-        RENDER: Task(partial(render_renditions, store=store, pool=pool), give_up=give_up_rendering),
-        PURGE: Task(partial(purge_objects, store=store)),
+        RENDER: Task(partial(render_renditions, store=store, pool=pool), give_up=give_up_rendering, is_patient=True),
+        PURGE: Task(partial(purge_objects, store=store), is_patient=True),
     }
 
 

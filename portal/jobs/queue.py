@@ -28,11 +28,12 @@ class Task:
     """What runs for a kind of job. Both may run twice.
 
     `run` gets the job's payload (ids, not data); `give_up` gets the payload and, in words for staff, why the queue
-    will not try again.
+    will not try again. `is_patient`: an outage (Unavailable, DiskFull) is waited out, however long it takes.
     """
 
     run: Callable[[dict[str, Any]], Awaitable[None]]
     give_up: Callable[[dict[str, Any], str], Awaitable[None]] | None = None
+    is_patient: bool = False
 
 
 @cache

@@ -21,6 +21,7 @@ from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Context, Job
 
 from portal import database
+from portal.errors import DiskFull, Unavailable
 from portal.jobs.queue import Task, queries_on, queue_settings
 
 log = structlog.get_logger()
@@ -29,6 +30,7 @@ MAX_STARTS: Final = 3  # a job that was started so often and never came to an en
 MAX_RETRIES: Final = 5
 LEASE: Final = timedelta(seconds=10)  # without a heartbeat for so long, a job is somebody else's
 AWAY_PAUSE: Final = timedelta(seconds=2)
+OUTAGE_PAUSE: Final = timedelta(seconds=30)  # between tries of a patient task, once the usual ones are used up
 LONGEST_PAUSE: Final = 3.0  # seconds between tries to reach a database that is away
 LOG_DAYS: Final = 14
 
@@ -53,6 +55,8 @@ class GuardedExecutor(DatabaseRetryEntrypointExecutor):
         except RetryRequested:
             raise
         except Exception as error:
+            if self.task.is_patient and isinstance(error, Unavailable | DiskFull):
+                raise RetryRequested(delay=OUTAGE_PAUSE, reason=repr(error)) from error
             log.exception("a job failed for good", kind=job.entrypoint, job=job.id)
             await self._give_up(job, f"It failed {job.attempts + 1} times.", error)
 

@@ -101,6 +101,23 @@ async def _failed(image_id: UUID) -> bool:
     return await status_of(image_id) == "failed"
 
 
+async def test_a_disk_that_is_away_for_long_fails_no_picture(
+    studio: Studio, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_RETRIES", 0)
+    monkeypatch.setattr(worker_module, "OUTAGE_PAUSE", timedelta(seconds=0.1))
+    image_id = await studio.add(await make_entity(), ready=False)
+    mounted, away = studio.store.root, studio.store.root.with_name("away")
+    mounted.rename(away)
+    mounted.mkdir()  # where it was mounted
+    async with run_worker():
+        await eventually(lambda: database.fetch_value("SELECT max(attempts) > 1 FROM pgqueuer"))
+        assert await status_of(image_id) == "processing"
+        mounted.rmdir()
+        away.rename(mounted)
+        await eventually(lambda: is_ready(image_id))
+
+
 async def test_a_picture_that_kills_its_worker_is_failed_after_three_starts(
     studio: Studio, dsn: str, tmp_path: Path
 ) -> None:
