@@ -67,11 +67,13 @@ async def restore_image(image_id: UUID, *, actor: Actor) -> None:
         await record(actor, "image.restore", "image", str(image_id), after={"sort_order": place})
 
 
-async def delete_image(image_id: UUID, *, actor: Actor, deletes_per_hour: int) -> None:
-    """Gone for good: row now, bytes within seconds. Raises NotFound, RateLimited."""
+async def delete_image(image_id: UUID, *, actor: Actor, deletes_per_hour: int, only_from_trash: bool = False) -> None:
+    """Gone for good: row now, bytes within seconds. Raises NotFound, RateLimited; Conflict with `only_from_trash`."""
     async with database.transaction():
         gallery = await places.lock_gallery_of(image_id)
         rows = await database.fetch(f"SELECT {_COLUMNS} FROM image WHERE id = $1 FOR UPDATE", image_id)  # noqa: S608 - constant columns
+        if only_from_trash and any(row["trashed_at"] is None for row in rows):
+            raise Conflict("This picture is not in the trash (any more). Move it there first.")
         await _refuse_too_many(actor, 1, deletes_per_hour)
         await _delete_rows(gallery.ref, rows, actor)
         for row in rows:
@@ -139,9 +141,3 @@ async def _refuse_too_many(actor: Actor, more: int, most: int) -> None:
             f"You may remove {most} pictures an hour and have removed {recent}. Wait, or ask an admin.",
             retry_after=600,
         )
-
-
-def refuse_live(is_trashed: bool) -> None:
-    """Pages delete for good only out of the trash. Raises Conflict."""
-    if not is_trashed:
-        raise Conflict("Move the picture to the trash first.")

@@ -287,9 +287,9 @@ async def retry(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathT
 async def delete(
     request: AnyRequest, settings: TheSettings, links: TheLinks, actor: TheActor, id: PathText
 ) -> Response[Any]:
-    image = await queries.get_image(parse_image_id(id), links)
-    disposal.refuse_live(image.trashed_at is not None)
-    await disposal.delete_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
+    """Only out of the trash."""
+    most = settings.deletes_per_hour
+    await disposal.delete_image(parse_image_id(id), actor=actor, deletes_per_hour=most, only_from_trash=True)
     return redirect(request, request.app.route_reverse("gallery:trash"), toast=Toast("1 picture deleted for good"))
 
 

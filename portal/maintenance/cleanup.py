@@ -17,7 +17,7 @@ import asyncpg
 from portal import database
 from portal.audit.actors import SYSTEM, Actor
 from portal.audit.service import record
-from portal.errors import NotFound, Running
+from portal.errors import Conflict, NotFound, Running
 from portal.gallery.disposal import delete_image
 from portal.gallery.tasks import purge_objects
 from portal.integrity.objects import in_chunks, is_temporary, older_than, orphaned_of, without_arrivals
@@ -83,14 +83,15 @@ async def _clean_objects(report: CleanupReport, chunk: list[ObjectEntry], store:
 
 async def _clean_trash(report: CleanupReport, settings: Settings) -> None:
     rows = await database.fetch(
-        "SELECT id, bytes FROM image WHERE trashed_at < now() - make_interval(days => $1)", settings.trash_days
+        "SELECT id, bytes FROM image WHERE trashed_at < now() - make_interval(days => $1) ORDER BY trashed_at",
+        settings.trash_days,
     )
     for row in rows:
         report.trashed_images += 1
         report.bytes += row["bytes"]
         if not report.dry_run:
-            with contextlib.suppress(NotFound):  # somebody was first
-                await delete_image(row["id"], actor=SYSTEM, deletes_per_hour=0)
+            with contextlib.suppress(NotFound, Conflict):  # somebody was first, or has just restored it
+                await delete_image(row["id"], actor=SYSTEM, deletes_per_hour=0, only_from_trash=True)
 
 
 @contextlib.asynccontextmanager

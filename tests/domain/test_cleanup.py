@@ -15,7 +15,7 @@ import pytest
 from portal import database
 from portal.audit.actors import SYSTEM
 from portal.errors import Running, Unavailable
-from portal.gallery.disposal import delete_image, trash_image
+from portal.gallery.disposal import delete_image, restore_image, trash_image
 from portal.integrity.fsck import Finding, fsck
 from portal.maintenance.cleanup import CLEANUP_LOCK, CleanupReport, clean_up
 from portal.settings import Settings
@@ -151,6 +151,22 @@ async def test_trash_goes_after_its_days_row_and_bytes(studio: Studio, config: S
     assert not [key for key in files(studio) if str(gone) in key]
     assert len([key for key in files(studio) if str(kept) in key]) == 8
     assert await database.fetch_value("SELECT count(*) FROM object_purge") == 0
+
+
+async def test_what_is_restored_while_the_trash_is_emptied_stays(studio: Studio, config: Settings) -> None:
+    first, second = await _long_in_the_trash(studio), await _long_in_the_trash(studio)
+    other = await asyncpg.connect(**database.DB.config)
+    try:
+        async with other.transaction():
+            await other.execute("SELECT 1 FROM image WHERE id = $1 FOR UPDATE", first)  # the sweep waits here
+            sweeping = asyncio.create_task(sweep(studio, config))
+            await eventually(lambda: database.fetch_value("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"))
+            await restore_image(second, actor=SYSTEM)
+    finally:
+        await other.close()
+    await sweeping
+    assert [row["id"] for row in await database.fetch("SELECT id FROM image")] == [second]
+    assert [each.kind for each in await findings(studio)] == []
 
 
 async def test_bytes_of_deleted_rows_go_although_no_worker_runs(studio: Studio, config: Settings) -> None:
