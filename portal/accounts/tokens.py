@@ -67,7 +67,7 @@ def check_role(role: str) -> Role:
 
 def clean_name(text: str, field: str = "name") -> str:
     """1 to 100 printable characters, NFC. Raises FormError."""
-    name = unicodedata.normalize("NFC", text.strip())
+    name = unicodedata.normalize("NFC", text.strip()[:400])  # of a longer text too many are left
     if not 1 <= len(name) <= 100 or not name.isprintable():
         raise FormError({field: "Use 1 to 100 printable characters."})
     return name

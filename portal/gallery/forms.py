@@ -101,7 +101,8 @@ def clean_text(text: str, most: int) -> str | None:
     if any(unicodedata.category(character) == "Cs" for character in text):
         raise ValueError("This text holds characters that are no text. Type it again.")
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
-    kept = unicodedata.normalize("NFC", kept).strip()
+    if len(kept) <= 4 * most:  # NFC of hostile text costs more than linear time, and shrinks none below a third
+        kept = unicodedata.normalize("NFC", kept).strip()
     if len(kept) > most:
         raise ValueError(f"Use at most {most} characters; these are {len(kept)}.")
     return kept or None
