@@ -62,7 +62,8 @@ class Image(Table, db=DB):
 
     `version` counts the bytes, `rendering` what is wanted of them; `renditions` holds the last whole set
     ({"of": "1.2", "items": {name: {width, height, bytes, sha256, media_type}}}): it serves until the next one is whole.
-    `sort_order` is NULL in the trash; `last_order` and `was_primary` lead back from there.
+    `sort_order` is NULL in the trash; `last_order` and `was_primary` lead back from there. `fingerprint` is a dHash of
+    64 bits (signed): pictures that look alike differ in few of them.
     """
 
     id = UUID(primary_key=True)
@@ -96,10 +97,41 @@ class Image(Table, db=DB):
     renditions = JSONB(default="{}")
     attributes = JSONB(default="{}")
     exif = JSONB(default="{}")
+    fingerprint = BigInt(null=True, default=None)
     uploaded_by = Varchar(length=200, null=True, default=None)
     trashed_at = Timestamptz(null=True, default=None)
     created_at = Timestamptz(default=TimestamptzNow())
     updated_at = Timestamptz(default=TimestamptzNow())
+
+
+class ImageVersion(Table, db=DB, tablename="image_version"):
+    """Bytes that an image had before it was given others: their facts, and what was wanted of them then.
+
+    `renditions` is the last whole set that was made of them, as in `image`; empty when none ever was.
+    """
+
+    pk = BigSerial(primary_key=True)
+    image = ForeignKey(Image, on_delete=OnDelete.cascade, null=False, index=False)
+    version = Integer()
+    filename = Varchar(length=200)
+    media_type = Varchar(length=20)
+    extension = Varchar(length=4)
+    bytes = BigInt()
+    width = Integer()
+    height = Integer()
+    frames = Integer(default=1)
+    sha256 = Varchar(length=64)
+    placeholder = Text(null=True, default=None)
+    exif = JSONB(default="{}")
+    fingerprint = BigInt(null=True, default=None)
+    focal_x = DoublePrecision(null=True, default=None)
+    focal_y = DoublePrecision(null=True, default=None)
+    edits = JSONB(default="{}")
+    rendering = Integer(default=1)
+    renditions = JSONB(default="{}")
+    uploaded_by = Varchar(length=200, null=True, default=None)
+    created_at = Timestamptz(default=TimestamptzNow())
+    replaced_at = Timestamptz(default=TimestamptzNow())
 
 
 class ObjectPurge(Table, db=DB, tablename="object_purge"):
@@ -247,6 +279,7 @@ TABLES: list[type[Table]] = [
     Entity,
     InvoiceLine,
     Image,
+    ImageVersion,
     ObjectPurge,
     Job,
     Audit,
