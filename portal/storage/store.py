@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from portal.errors import DiskFull, Gone, PortalError, Unavailable
+from portal.errors import Gone, Unavailable
+from portal.storage.disk import Disk, plain_words
 from portal.storage.keys import TEMP
 
 MARKER: Final = ".portal-root"
@@ -29,7 +29,7 @@ _MARKER_TEXT = (
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO in an object's place must not hold us
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BLOCK: Final = 1024 * 1024
 # Nothing there, or something that we did not put there (a symlink, a folder): either way our bytes are lost.
 _LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
 
@@ -49,8 +49,10 @@ class Store:
     Every method raises DiskFull when there is no room, and Unavailable when the disk does not do what it is asked.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, disk: Disk | None = None) -> None:
         self.root = root
+        self.disk = disk or Disk()
+        self._lasting: set[tuple[str, ...]] = set()  # folders whose name is known to be on the disk
 
     async def open_root(self, *, known: bool = False) -> None:
         """Make or recognise the root. `known`: pictures are expected here, so a root without its marker is not ours.
@@ -92,8 +94,8 @@ class Store:
         return await asyncio.to_thread(self._delete, list(keys))
 
     async def free_bytes(self) -> int:
-        with _plain_words():
-            usage = await asyncio.to_thread(os.statvfs, self.root)
+        with plain_words():
+            usage = await asyncio.to_thread(self.disk.statvfs, self.root)
         return usage.f_bavail * usage.f_frsize
 
     def walk(self) -> Iterator[ObjectEntry]:
@@ -102,11 +104,11 @@ class Store:
         Raises Unavailable when the disk is not mounted.
         """
         self._check_marker()
-        with _plain_words():
-            yield from _walk(self.root, "")
+        with plain_words():
+            yield from _walk(self.disk, self.root, "")
 
     def _open_root(self, known: bool) -> None:
-        with _plain_words():
+        with plain_words():
             if not (self.root / MARKER).is_file():
                 self._begin_root(known)
             (self.root / TEMP).mkdir(mode=0o700, exist_ok=True)
@@ -114,22 +116,30 @@ class Store:
     def _begin_root(self, known: bool) -> None:
         for folder in reversed([one for one in (self.root, *self.root.parents) if not one.exists()]):
             folder.mkdir(mode=0o700, exist_ok=True)
-        foreign = {entry.name for entry in os.scandir(self.root)} - {MARKER, TEMP, "lost+found"}
+            self._sync_folder(folder.parent)
+        foreign = {entry.name for entry in self.disk.scandir(self.root)} - {MARKER, TEMP, "lost+found"}
         if known or foreign:
             raise self._not_mounted()
         with contextlib.suppress(FileExistsError):  # another process begins the same root
-            file = os.open(self.root / MARKER, _CREATE, 0o600)
+            file = self.disk.open(self.root / MARKER, _CREATE, 0o600)
             try:
-                os.write(file, _MARKER_TEXT)
-                os.fsync(file)
+                self.disk.write_all(file, _MARKER_TEXT)
+                self.disk.fsync(file)
             finally:
                 os.close(file)
-        _sync_folder(self.root)
+        self._sync_folder(self.root)
+
+    def _sync_folder(self, path: Path) -> None:
+        folder = self.disk.open(path, _FOLDER & ~os.O_NOFOLLOW)
+        try:
+            self.disk.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _check_marker(self) -> None:
-        with _plain_words():
+        with plain_words():
             try:
-                os.stat(self.root / MARKER, follow_symlinks=False)
+                self.disk.stat(self.root / MARKER, follow_symlinks=False)
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise self._not_mounted() from error
 
@@ -141,18 +151,26 @@ class Store:
     def _put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
         self._check_marker()
         drafts: list[tuple[str, str]] = []
-        with contextlib.ExitStack() as stack, _plain_words():
+        with contextlib.ExitStack() as stack, plain_words():
             temp = self._open_folder(stack, (TEMP,), make=True)
             try:
                 for key, data in items:
                     draft = f"{uuid4()}.part"
                     drafts.append((draft, key))
-                    _write(temp, draft, data)
+                    self._write(temp, draft, data)
                 folders = self._move_in(stack, temp, drafts)
                 for folder in folders:
-                    os.fsync(folder)
+                    self.disk.fsync(folder)
             finally:
-                _unlink_all(temp, [draft for draft, _ in drafts])
+                self._unlink_all(temp, [draft for draft, _ in drafts])
+
+    def _write(self, folder: int, name: str, data: bytes) -> None:
+        file = self.disk.open(name, _CREATE, 0o600, dir_fd=folder)
+        try:
+            self.disk.write_all(file, data)
+            self.disk.fsync(file)
+        finally:
+            os.close(file)
 
     def _move_in(self, stack: contextlib.ExitStack, temp: int, drafts: list[tuple[str, str]]) -> list[int]:
         """Rename synced drafts to their keys; the descriptors of the folders that are still to be synced."""
@@ -162,29 +180,29 @@ class Store:
             folder = folders.get(tuple(parents))
             if folder is None:
                 folder = folders[tuple(parents)] = self._open_folder(stack, tuple(parents), make=True)
-            os.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
+            self.disk.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
             drafts.remove((draft, key))
         return list(folders.values())
 
     def _adopt(self, path: Path, key: str) -> None:
         self._check_marker()
         *parents, name = _parts(key)
-        with contextlib.ExitStack() as stack, _plain_words():
-            file = os.open(path, _READ)
+        with contextlib.ExitStack() as stack, plain_words():
+            file = self.disk.open(path, _READ)
             stack.callback(os.close, file)
-            if not stat.S_ISREG(os.fstat(file).st_mode):
+            if not stat.S_ISREG(self.disk.fstat(file).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file")
             folder = self._open_folder(stack, tuple(parents), make=True)
             try:
-                os.fchmod(file, 0o600)
-                os.fsync(file)
-                os.rename(path, name, dst_dir_fd=folder)
+                self.disk.fchmod(file, 0o600)
+                self.disk.fsync(file)
+                self.disk.rename(path, name, dst_dir_fd=folder)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
                 self._copy_in(file, folder, name)
-                path.unlink()
-            os.fsync(folder)
+                self.disk.unlink(path)
+            self.disk.fsync(folder)
 
     def _copy_in(self, file: int, folder: int, name: str) -> None:
         """From another file system, where a rename cannot reach."""
@@ -192,20 +210,20 @@ class Store:
             temp = self._open_folder(stack, (TEMP,), make=True)
             draft = f"{uuid4()}.part"
             try:
-                target = stack.enter_context(os.fdopen(os.open(draft, _CREATE, 0o600, dir_fd=temp), "wb"))
-                with os.fdopen(os.dup(file), "rb") as source:
-                    shutil.copyfileobj(source, target, 1 << 20)
-                target.flush()
-                os.fsync(target.fileno())
-                os.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
+                target = self.disk.open(draft, _CREATE, 0o600, dir_fd=temp)
+                stack.callback(os.close, target)
+                while block := self.disk.read(file, _BLOCK):
+                    self.disk.write_all(target, block)
+                self.disk.fsync(target)
+                self.disk.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
             finally:
-                _unlink_all(temp, [draft])
+                self._unlink_all(temp, [draft])
 
     def _read(self, key: str) -> bytes:
         *parents, name = _parts(key)
-        with contextlib.ExitStack() as stack, _plain_words(), self._lost_means_gone():
+        with contextlib.ExitStack() as stack, plain_words(), self._lost_means_gone():
             folder = self._open_folder(stack, tuple(parents))
-            file = os.open(name, _READ, dir_fd=folder)
+            file = self.disk.open(name, _READ, dir_fd=folder)
             with os.fdopen(file, "rb", buffering=0) as reader:
                 if not stat.S_ISREG(os.fstat(file).st_mode):
                     raise OSError(errno.ENOENT, "not a regular file")
@@ -223,10 +241,10 @@ class Store:
 
     def _size(self, key: str) -> int | None:
         *parents, name = _parts(key)
-        with contextlib.ExitStack() as stack, _plain_words():
+        with contextlib.ExitStack() as stack, plain_words():
             try:
                 folder = self._open_folder(stack, tuple(parents))
-                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                found = self.disk.stat(name, dir_fd=folder, follow_symlinks=False)
             except OSError as error:
                 if error.errno not in _LOST:
                     raise
@@ -240,7 +258,7 @@ class Store:
         for key in keys:
             *parents, name = _parts(key)
             by_folder.setdefault(tuple(parents), []).append(name)
-        with _plain_words():
+        with plain_words():
             return sum(self._delete_in(parents, names) for parents, names in by_folder.items())
 
     def _delete_in(self, parents: tuple[str, ...], names: list[str]) -> int:
@@ -251,38 +269,40 @@ class Store:
                 if error.errno in _LOST:
                     return 0
                 raise
-            deleted = _unlink_all(folder, names)
-            if deleted:
-                os.fsync(folder)
+            deleted = self._unlink_all(folder, names)
+            self.disk.fsync(folder)  # also when all were gone: an earlier try may have failed just here
             return deleted
+
+    def _unlink_all(self, folder: int, names: Iterable[str]) -> int:
+        deleted = 0
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                self.disk.unlink(name, dir_fd=folder)
+                deleted += 1
+        return deleted
 
     def _open_folder(self, stack: contextlib.ExitStack, parts: tuple[str, ...], *, make: bool = False) -> int:
         """A descriptor of the folder, reached step by step without following a symlink; closed by `stack`."""
-        folder = os.open(
-            self.root, _FOLDER & ~os.O_NOFOLLOW
-        )  # the root itself may be a link: that is the owner's choice
+        flags = _FOLDER & ~os.O_NOFOLLOW  # the root itself may be a link: that is the owner's choice
+        folder = self.disk.open(self.root, flags)
         stack.callback(os.close, folder)
-        for part in parts:
+        for depth, part in enumerate(parts, 1):
             if make:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, 0o700, dir_fd=folder)
-                    os.fsync(folder)
-            folder = os.open(part, _FOLDER, dir_fd=folder)
+                self._make_folder(folder, part, parts[:depth])
+            folder = self.disk.open(part, _FOLDER, dir_fd=folder)
             stack.callback(os.close, folder)
         return folder
 
-
-@contextlib.contextmanager
-def _plain_words() -> Generator[None]:
-    """What the disk says, as the portal's errors."""
-    try:
-        yield
-    except PortalError:
-        raise
-    except OSError as error:
-        if error.errno in _FULL:
-            raise DiskFull("The disk for pictures is full. Free some space, then try again.") from error
-        raise Unavailable("The disk for pictures does not answer as it should.", retry_after=30) from error
+    def _make_folder(self, parent: int, name: str, path: tuple[str, ...]) -> None:
+        """Lasting when this returns, also where another process has just made it and has not synced it yet."""
+        try:
+            self.disk.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            if path in self._lasting:
+                return
+        self._lasting.discard(path)
+        self.disk.fsync(parent)
+        self._lasting.add(path)
 
 
 def _parts(key: str) -> list[str]:
@@ -293,44 +313,16 @@ def _parts(key: str) -> list[str]:
     return parts
 
 
-def _write(folder: int, name: str, data: bytes) -> None:
-    file = os.open(name, _CREATE, 0o600, dir_fd=folder)
+def _walk(disk: Disk, folder: Path, prefix: str) -> Iterator[ObjectEntry]:
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(file, rest) :]
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _unlink_all(folder: int, names: Iterable[str]) -> int:
-    deleted = 0
-    for name in names:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=folder)
-            deleted += 1
-    return deleted
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, _FOLDER & ~os.O_NOFOLLOW)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _walk(folder: Path, prefix: str) -> Iterator[ObjectEntry]:
-    try:
-        entries = list(os.scandir(folder))
+        entries = list(disk.scandir(folder))
     except FileNotFoundError:  # swept while we walked
         return
     for entry in entries:
         key = f"{prefix}{entry.name}"
         try:
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(folder / entry.name, f"{key}/")
+                yield from _walk(disk, folder / entry.name, f"{key}/")
             elif entry.is_file(follow_symlinks=False) and key != MARKER:
                 found = entry.stat(follow_symlinks=False)
                 yield ObjectEntry(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))

@@ -1,0 +1,54 @@
+"""The lowest door: every call by which the portal changes or opens its files, and what a disk's refusals mean in plain words.
+
+Tests pass a disk whose n-th call fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Final
+
+from portal.errors import DiskFull, PortalError, Unavailable
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Disk:
+    """The system's own calls, by their own names."""
+
+    open = staticmethod(os.open)
+    read = staticmethod(os.read)
+    write = staticmethod(os.write)
+    fsync = staticmethod(os.fsync)
+    fstat = staticmethod(os.fstat)
+    fchmod = staticmethod(os.fchmod)
+    stat = staticmethod(os.stat)
+    statvfs = staticmethod(os.statvfs)
+    mkdir = staticmethod(os.mkdir)
+    rename = staticmethod(os.rename)
+    unlink = staticmethod(os.unlink)
+
+    def scandir(self, path: Path) -> Iterator[os.DirEntry[str]]:
+        return os.scandir(path)
+
+    def write_all(self, file: int, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self.write(file, rest) :]
+
+
+@contextlib.contextmanager
+def plain_words() -> Generator[None]:
+    """What the disk says, as the portal's errors."""
+    try:
+        yield
+    except PortalError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull("The disk for pictures is full. Free some space, then try again.") from error
+        raise Unavailable("The disk for pictures does not answer as it should.", retry_after=30) from error
