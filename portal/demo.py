@@ -22,7 +22,7 @@ from portal.entities.imports import import_rows
 from portal.entities.kinds import EntityRef
 from portal.errors import Conflict, Unavailable
 from portal.gallery.forms import PictureFields, ReceivedPicture, read_picture_fields
-from portal.gallery.intake import limits_of
+from portal.gallery.intake import rules_of
 from portal.gallery.service import add_image
 from portal.imaging.pool import RenderPool
 from portal.parts import Parts
@@ -90,7 +90,7 @@ async def _add(picture: DemoPicture, settings: Settings, store: Store, pool: Ren
             picture.ref,
             received,
             picture.fields,
-            limits=limits_of(settings),
+            rules=rules_of(settings, picture.ref.type),
             store=store,
             pool=pool,
             actor=SYSTEM,

@@ -17,6 +17,7 @@ PortalError                 status 500
 │   ├── TooManyPixels       422  too_many_pixels
 │   ├── TooManyFrames       422  too_many_frames
 │   ├── HostileContent      422  hostile_content
+│   ├── Infected            422  infected         known to the virus scanner
 │   └── EmptyFile           422  empty_file
 ├── Conflict                409  conflict
 │   ├── Duplicate           409  duplicate        + image_id
@@ -124,6 +125,10 @@ class TooManyFrames(FileRefused):
 
 class HostileContent(FileRefused):
     code = "hostile_content"
+
+
+class Infected(FileRefused):
+    code, report = "infected", True
 
 
 class EmptyFile(FileRefused):

@@ -21,6 +21,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 ENTITY_TYPES = ("categories", "inventory_items", "invoices", "customers", "companies")
 _VERIFIABLE = frozenset({"jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "gif"})
 LEAST_KEY: Final = 32  # characters
+MB: Final = 1024 * 1024
 T = TypeVar("T")
 
 
@@ -29,10 +30,21 @@ class SettingError(Exception):
 
 
 @dataclass(frozen=True)
+class UploadRules:
+    """What is taken in. `dangerous_extensions` and `scan_patterns` come on top of those built into imaging."""
+
+    max_bytes: int = 15 * MB
+    max_pixels: int = 64_000_000
+    allowed_extensions: frozenset[str] = _VERIFIABLE
+    dangerous_extensions: frozenset[str] = frozenset()
+    scan_patterns: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
 class Settings:
     """Sizes in bytes, spans in the unit that the name says. `database_url` None: the embedded server.
 
-    `dangerous_extensions` and `scan_patterns` come on top of those built into imaging.
+    `uploads` holds for what has no rules of its own in `uploads_by_type`; `clamd` is a host and port, or a socket.
     """
 
     data_dir: Path
@@ -48,12 +60,9 @@ class Settings:
     secret_keys: tuple[bytes, ...]
     admin_email: str | None
     admin_password: str | None
-    max_upload_bytes: int
-    max_upload_bytes_by_type: Mapping[str, int]
-    max_pixels: int
-    allowed_extensions: frozenset[str]
-    dangerous_extensions: frozenset[str]
-    scan_patterns: tuple[bytes, ...]
+    uploads: UploadRules
+    uploads_by_type: Mapping[str, UploadRules]
+    clamd: tuple[str, int] | Path | None
     private_types: frozenset[str]
     embed_parents: str
     workers: int
@@ -70,8 +79,8 @@ class Settings:
         """Where uploads in flight lie: on the same file system as the originals, so that storing is a rename."""
         return self.storage_dir / "temp"
 
-    def max_upload_of(self, entity_type: str) -> int:
-        return self.max_upload_bytes_by_type.get(entity_type, self.max_upload_bytes)
+    def uploads_of(self, entity_type: str) -> UploadRules:
+        return self.uploads_by_type.get(entity_type, self.uploads)
 
     def replace(self, **changes: Any) -> Settings:
         return dataclasses.replace(self, **changes)
@@ -80,18 +89,25 @@ class Settings:
 class _Reader:
     """Reads one setting after the other and says which one is wrong."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = values
+    def __init__(self, values: Mapping[str, str], suffix: str = "") -> None:
+        self._values, self._suffix = values, suffix
+
+    def of_type(self, entity_type: str) -> _Reader:
+        """One that reads PORTAL_<name>_<TYPE>."""
+        return _Reader(self._values, f"_{entity_type.upper()}")
+
+    def full(self, name: str) -> str:
+        return f"PORTAL_{name}{self._suffix}"
 
     def text(self, name: str) -> str | None:
         """The value of PORTAL_<name>, or the content of the file that PORTAL_<name>_FILE names."""
-        value = self._values.get(f"PORTAL_{name}")
-        path = self._values.get(f"PORTAL_{name}_FILE")
+        value = self._values.get(self.full(name))
+        path = self._values.get(f"{self.full(name)}_FILE")
         if value is None and path:
             try:
                 return (CHECKOUT / Path(path).expanduser()).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise SettingError(f"PORTAL_{name}_FILE: {path} cannot be read ({error})") from error
+                raise SettingError(f"{self.full(name)}_FILE: {path} cannot be read ({error})") from error
         return value.strip() if value and value.strip() else None
 
     def parsed(self, name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
@@ -101,7 +117,7 @@ class _Reader:
         try:
             return parse(value)
         except (ValueError, KeyError, OSError) as error:
-            raise SettingError(f"PORTAL_{name} is {value!r}; expected {expected}") from error
+            raise SettingError(f"{self.full(name)} is {value!r}; expected {expected}") from error
 
     def number(self, name: str, default: int, least: int, most: int = 2**53) -> int:
         def parse(value: str) -> int:
@@ -117,7 +133,7 @@ class _Reader:
         """A list parted by commas; set but empty (`-`) means none."""
         value = self.text(name)
         if value is None:
-            return () if self._values.get(f"PORTAL_{name}", None) == "" else default
+            return () if self._values.get(self.full(name)) == "" else default
         return () if value == "-" else tuple(word.strip() for word in value.split(",") if word.strip())
 
     def path(self, name: str, default: Path) -> Path:
@@ -139,6 +155,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
     if (cert is None) != (key is None):
         raise SettingError("PORTAL_TLS_CERT and PORTAL_TLS_KEY belong together; only one of them is set")
     base_url = _base_url(read, f"{'https' if cert else 'http'}://{_host_for_url(host)}:{port}")
+    uploads = _upload_rules(read, UploadRules())
     return Settings(
         data_dir=data_dir,
         database_url=_database_url(read),
@@ -153,20 +170,13 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
         secret_keys=_secret_keys(read, data_dir),
         admin_email=read.text("ADMIN_EMAIL"),
         admin_password=read.text("ADMIN_PASSWORD"),
-        max_upload_bytes=_megabytes(read, "MAX_UPLOAD_MB", 15),
-        max_upload_bytes_by_type={
-            kind: _megabytes(read, f"MAX_UPLOAD_MB_{kind.upper()}", 15)
-            for kind in ENTITY_TYPES
-            if read.text(f"MAX_UPLOAD_MB_{kind.upper()}")
-        },
-        max_pixels=read.number("MAX_PIXELS", 64_000_000, 1, 2**31),
-        allowed_extensions=_extensions(read),
-        dangerous_extensions=frozenset(word.lower().lstrip(".") for word in read.words("DANGEROUS_EXTENSIONS", ())),
-        scan_patterns=tuple(word.encode() for word in read.words("SCAN_PATTERNS", ())),
+        uploads=uploads,
+        uploads_by_type={kind: _upload_rules(read.of_type(kind), uploads) for kind in ENTITY_TYPES},
+        clamd=_clamd(read),
         private_types=_private_types(read),
         embed_parents=read.text("EMBED_PARENTS") or "*",
         workers=read.number("WORKERS", os.cpu_count() or 1, 1, 256),
-        free_space_bytes=_megabytes(read, "FREE_SPACE_MB", 1024),
+        free_space_bytes=_megabytes(read, "FREE_SPACE_MB", 1024 * MB),
         trash_days=read.number("TRASH_DAYS", 30, 0),
         grace_minutes=read.number("GRACE_MINUTES", 60, 0),
         deletes_per_hour=read.number("DELETES_PER_HOUR", 500, 0),
@@ -194,9 +204,9 @@ def _choice(read: _Reader, name: str, choices: tuple[str, ...]) -> str:
 
 
 def _megabytes(read: _Reader, name: str, default: int) -> int:
-    """Megabytes of 1024 · 1024 bytes."""
+    """Megabytes of 1024 · 1024 bytes, in bytes."""
     least = 0 if name == "FREE_SPACE_MB" else 1
-    return read.number(name, default, least, 10**6) * 1024 * 1024
+    return read.number(name, default // MB, least, 10**6) * MB
 
 
 def _host_for_url(host: str) -> str:
@@ -241,15 +251,42 @@ def _storage_dir(read: _Reader, data_dir: Path) -> Path:
     return (CHECKOUT / Path(rest if separator else url).expanduser()).resolve()
 
 
-def _extensions(read: _Reader) -> frozenset[str]:
-    words = frozenset(word.lower().lstrip(".") for word in read.words("ALLOWED_EXTENSIONS", tuple(sorted(_VERIFIABLE))))
+def _upload_rules(read: _Reader, default: UploadRules) -> UploadRules:
+    """A list of allowed extensions replaces the default's; dangerous ones and patterns are added to it."""
+    return UploadRules(
+        max_bytes=_megabytes(read, "MAX_UPLOAD_MB", default.max_bytes),
+        max_pixels=read.number("MAX_PIXELS", default.max_pixels, 1, 2**31),
+        allowed_extensions=_allowed_extensions(read, default.allowed_extensions),
+        dangerous_extensions=default.dangerous_extensions | _extensions(read, "DANGEROUS_EXTENSIONS", frozenset()),
+        scan_patterns=(*default.scan_patterns, *(word.encode() for word in read.words("SCAN_PATTERNS", ()))),
+    )
+
+
+def _extensions(read: _Reader, name: str, default: frozenset[str]) -> frozenset[str]:
+    return frozenset(word.lower().lstrip(".") for word in read.words(name, tuple(default)))
+
+
+def _allowed_extensions(read: _Reader, default: frozenset[str]) -> frozenset[str]:
+    words = _extensions(read, "ALLOWED_EXTENSIONS", default)
     unknown = sorted(words - _VERIFIABLE)
     if unknown or not words:
         raise SettingError(
-            f"PORTAL_ALLOWED_EXTENSIONS names {', '.join(unknown) or 'nothing'}; "
+            f"{read.full('ALLOWED_EXTENSIONS')} names {', '.join(unknown) or 'nothing'}; "
             f"the portal can verify {', '.join(sorted(_VERIFIABLE))}"
         )
     return words
+
+
+def _clamd(read: _Reader) -> tuple[str, int] | Path | None:
+    def parse(value: str) -> tuple[str, int] | Path:
+        if value.startswith("unix:"):
+            return CHECKOUT / Path(value.removeprefix("unix:").removeprefix("//")).expanduser()
+        parts = urlsplit(value if "://" in value else f"tcp://{value}")
+        if parts.scheme != "tcp" or not parts.hostname or not parts.port or parts.path.strip("/") or parts.username:
+            raise ValueError(value)
+        return parts.hostname, parts.port
+
+    return read.parsed("CLAMD", None, parse, "host:port, tcp://host:port or unix:/path")
 
 
 def _private_types(read: _Reader) -> frozenset[str]:

@@ -36,7 +36,7 @@ from portal.entities.service import put_entity
 from portal.errors import NotFound, TooLarge
 from portal.gallery import disposal, queries, service
 from portal.gallery.forms import PictureFields, ReceivedPicture, read_metadata
-from portal.gallery.intake import limits_of
+from portal.gallery.intake import rules_of
 from portal.gallery.views import EntityView, ImageView
 from portal.integrity.fsck import Finding, fsck
 from portal.jobs.worker import Worker
@@ -131,12 +131,12 @@ class Portal:
         await service.refuse_when_disk_is_full(parts.store, parts.settings.free_space_bytes)
         path = parts.settings.temp_dir / f"{uuid4()}.part"
         try:
-            received = await asyncio.to_thread(_receive, file, name, path, parts.settings.max_upload_of(type))
+            received = await asyncio.to_thread(_receive, file, name, path, parts.settings.uploads_of(type).max_bytes)
             return await service.add_image(
                 ref,
                 received,
                 fields,
-                limits=limits_of(parts.settings),
+                rules=rules_of(parts.settings, ref.type),
                 store=parts.store,
                 pool=parts.pool,
                 actor=self._actor,

@@ -12,10 +12,10 @@ from portal import database
 from portal.audit.actors import SYSTEM, Actor
 from portal.entities.kinds import EntityRef
 from portal.gallery.forms import PictureFields, ReceivedPicture
+from portal.gallery.intake import Rules
 from portal.gallery.renditions import render_all
 from portal.gallery.service import add_image
 from portal.imaging.pool import RenderPool
-from portal.imaging.verify import Limits
 from portal.storage.store import Store
 from tests import samples
 
@@ -51,9 +51,7 @@ class Studio:
         path = self.store.root / "temp" / f"{uuid4()}.part"
         write(path, data)
         received = ReceivedPicture(path, filename, len(data), hashlib.sha256(data).hexdigest())
-        image_id = await add_image(
-            ref, received, fields, limits=Limits(), store=self.store, pool=self.pool, actor=actor
-        )
+        image_id = await add_image(ref, received, fields, rules=Rules(), store=self.store, pool=self.pool, actor=actor)
         if ready:
             await render_all(image_id, store=self.store, pool=self.pool)
         return image_id

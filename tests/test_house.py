@@ -25,6 +25,7 @@ WORDLESS = {".png", ".jpg", ".webp", ".woff2", ".lock", ".ico", ".gif"}
 # built in two parts, so that this file does not hold what it looks for
 UNFINISHED = "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX", "coming" + " soon", "lorem" + " ipsum"))
 ONE_MACHINE = r"(?<![\w.~-])/(?:ro" + r"ot|home/[a-z]+|wo" + r"rk)/[A-Za-z.]"
+BY_TYPE = ("MAX_UPLOAD_MB", "MAX_PIXELS", "ALLOWED_EXTENSIONS", "DANGEROUS_EXTENSIONS", "SCAN_PATTERNS")
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "managers", "misc", "common_utils"}
 
 
@@ -145,7 +146,7 @@ def _settings_of_code() -> set[str]:
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }
     names = {f"PORTAL_{word}" for word in words if re.fullmatch(r"[A-Z][A-Z_]+", word)}
-    return names | {f"PORTAL_MAX_UPLOAD_MB_{kind.upper()}" for kind in ENTITY_TYPES}
+    return names | {f"PORTAL_{name}_{kind.upper()}" for name in BY_TYPE for kind in ENTITY_TYPES}
 
 
 def _settings_named_in(text: str) -> set[str]:

@@ -282,8 +282,8 @@ async def _received(request: Request[Any, Any, Any], settings: Settings) -> Asyn
         size = 0
         async for chunk in request.stream():
             size += len(chunk)
-            if size > settings.max_upload_bytes:
-                raise TooLarge(f"Up to {settings.max_upload_bytes // 2**20} MB fit. Import it in parts.")
+            if size > settings.uploads.max_bytes:
+                raise TooLarge(f"Up to {settings.uploads.max_bytes // 2**20} MB fit. Import it in parts.")
             await asyncio.to_thread(file.write, chunk)
         file.seek(0)
         yield file, kind
@@ -293,7 +293,7 @@ async def _received(request: Request[Any, Any, Any], settings: Settings) -> Asyn
 async def _received_form(
     request: Request[Any, Any, Any], settings: Settings
 ) -> AsyncIterator[tuple[BinaryIO, ImportKind]]:
-    async with read_upload(request, temp_dir=settings.temp_dir, max_bytes=settings.max_upload_bytes) as upload:
+    async with read_upload(request, temp_dir=settings.temp_dir, max_bytes=settings.uploads.max_bytes) as upload:
         if not upload.files:
             raise BadRequest("Send the file in a field named `file`.")
         sent = upload.files[0]

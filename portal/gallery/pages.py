@@ -45,10 +45,11 @@ class UploadLimits:
 
 
 def upload_limits(settings: Settings, entity_type: str) -> UploadLimits:
-    most = settings.max_upload_of(entity_type)
+    rules = settings.uploads_of(entity_type)
     kinds = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"}
-    accept = ",".join(media for extension, media in kinds.items() if extension in settings.allowed_extensions)
-    return UploadLimits(most, most // 2**20, settings.max_pixels, accept, sorted(settings.allowed_extensions))
+    accept = ",".join(media for extension, media in kinds.items() if extension in rules.allowed_extensions)
+    extensions = sorted(rules.allowed_extensions)
+    return UploadLimits(rules.max_bytes, rules.max_bytes // 2**20, rules.max_pixels, accept, extensions)
 
 
 @get("/entities/{type:str}/{id:str}", name="gallery:show", include_in_schema=False, **permit("viewer"))

@@ -18,10 +18,11 @@ from portal.errors import Conflict, DiskFull, Duplicate, NotFound, PortalError, 
 from portal.gallery import places
 from portal.gallery.arrivals import announce_original
 from portal.gallery.forms import PictureFields, ReceivedPicture
+from portal.gallery.intake import Rules, verify_upload
 from portal.idempotency import Claim, remember
 from portal.imaging.formats import clean_filename
 from portal.imaging.pool import RenderPool
-from portal.imaging.verify import Limits, Verified
+from portal.imaging.verify import Verified
 from portal.jobs.queue import URGENT, enqueue
 from portal.storage.keys import original_key
 from portal.storage.store import Store
@@ -37,7 +38,7 @@ async def add_image(
     received: ReceivedPicture,
     fields: PictureFields,
     *,
-    limits: Limits,
+    rules: Rules,
     store: Store,
     pool: RenderPool,
     actor: Actor,
@@ -52,7 +53,7 @@ async def add_image(
     if claim is not None and part in claim.stored:
         return UUID(claim.stored[part])
     await _refuse_early(ref, received, fields)
-    verified = await pool.verify(received.path, received.filename, limits)
+    verified = await verify_upload(received, rules, pool)
     image_id = uuid7()
     key = original_key(ref.type, image_id, 1, verified.extension)
     try:

@@ -13,13 +13,13 @@ from litestar import Request
 
 from portal.audit.actors import Actor
 from portal.entities.kinds import EntityRef
-from portal.errors import Busy, FormError, PortalError, Running, TooLarge
+from portal.errors import Busy, FormError, PortalError, Running
 from portal.gallery.forms import PictureFields, ReceivedPicture
-from portal.gallery.intake import limits_of
+from portal.gallery.intake import rules_of
 from portal.gallery.service import add_image, refuse_when_disk_is_full
 from portal.idempotency import Claim
 from portal.imaging.pool import RenderPool
-from portal.settings import Settings
+from portal.settings import ENTITY_TYPES, Settings
 from portal.storage.store import Store
 from portal.web.forms import ReceivedFile, Upload, read_upload
 
@@ -68,7 +68,7 @@ async def received(
     request: Request[Any, Any, Any], settings: Settings, store: Store, *, max_files: int
 ) -> AsyncIterator[Upload]:
     """The request's fields and files on our disk, removed again at the end unless they were stored."""
-    largest = max(settings.max_upload_bytes, *settings.max_upload_bytes_by_type.values(), 0)
+    largest = max(settings.uploads_of(kind).max_bytes for kind in ENTITY_TYPES)
     intake: Intake = request.app.state.intake
     async with intake.admit(store, settings):
         csrf = request.scope.get("csrf")
@@ -94,12 +94,10 @@ async def add_file(
     """Raises what `add_image` raises, and what reading the file had found."""
     if file.refused is not None:
         raise file.refused
-    most = settings.max_upload_of(ref.type)
-    if file.bytes > most:
-        raise TooLarge(f"This file is larger than {most // 2**20} MB.")
     picture = ReceivedPicture(file.path, file.filename, file.bytes, file.sha256)
+    rules = rules_of(settings, ref.type)
     return await add_image(
-        ref, picture, fields, limits=limits_of(settings), store=store, pool=pool, actor=actor, claim=claim, part=part
+        ref, picture, fields, rules=rules, store=store, pool=pool, actor=actor, claim=claim, part=part
     )
 
 

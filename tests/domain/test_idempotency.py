@@ -13,10 +13,10 @@ from portal.audit.actors import SYSTEM
 from portal.entities.kinds import EntityRef
 from portal.errors import FormError, KeyReused, Running
 from portal.gallery.forms import PictureFields, ReceivedPicture
+from portal.gallery.intake import Rules
 from portal.gallery.service import add_image
 from portal.gallery.uploads import Outcome, add_files
 from portal.idempotency import Answer, Claim, Presence, claim, keep_answer, release, remember
-from portal.imaging.verify import Limits
 from portal.settings import Settings
 from portal.web.forms import ReceivedFile
 from tests import samples
@@ -107,7 +107,7 @@ async def upload(studio: Studio, ref: EntityRef, data: bytes, found: Claim) -> U
     received = ReceivedPicture(path, "picture.jpg", len(data), hashlib.sha256(data).hexdigest())
     fields = PictureFields(allow_duplicate=True)
     return await add_image(
-        ref, received, fields, limits=Limits(), store=studio.store, pool=studio.pool, actor=SYSTEM, claim=found
+        ref, received, fields, rules=Rules(), store=studio.store, pool=studio.pool, actor=SYSTEM, claim=found
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from portal import settings
-from portal.settings import CHECKOUT, SettingError, Settings
+from portal.settings import CHECKOUT, SettingError, Settings, UploadRules
 
 
 def load(tmp_path: Path, **values: str) -> Settings:
@@ -25,6 +25,9 @@ WRONG = {
     "STORAGE_URL": ["s3://bucket/prefix", "gs://bucket"],
     "MAX_UPLOAD_MB": ["0", "-5", "many", "15MB"],
     "MAX_UPLOAD_MB_INVOICES": ["0", "x"],
+    "MAX_PIXELS_INVENTORY_ITEMS": ["0", "x"],
+    "ALLOWED_EXTENSIONS_INVOICES": ["exe", "-"],
+    "CLAMD": ["localhost", "localhost:x", "localhost:99999", "http://localhost:3310", "tcp://", "tcp://a:1/b"],
     "MAX_PIXELS": ["0", "64e6"],
     "ALLOWED_EXTENSIONS": ["jpg,exe", "svg", "-"],
     "PRIVATE_TYPES": ["invoice", "invoices,people"],
@@ -63,15 +66,20 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     [
         ("PORT", "0", "port", 0),
         ("PORT", " 8080 ", "port", 8080),
-        ("MAX_UPLOAD_MB", "1", "max_upload_bytes", 1024 * 1024),
+        ("MAX_UPLOAD_MB", "1", "uploads", UploadRules(max_bytes=1024 * 1024)),
         ("FREE_SPACE_MB", "0", "free_space_bytes", 0),
         ("GRACE_MINUTES", "0", "grace_minutes", 0),
         ("BASE_URL", "https://pictures.example.com/", "base_url", "https://pictures.example.com"),
-        ("ALLOWED_EXTENSIONS", ".JPG, png", "allowed_extensions", frozenset({"jpg", "png"})),
+        ("ALLOWED_EXTENSIONS", ".JPG, png", "uploads", UploadRules(allowed_extensions=frozenset({"jpg", "png"}))),
         ("PRIVATE_TYPES", "-", "private_types", frozenset()),
         ("PRIVATE_TYPES", "", "private_types", frozenset()),
         ("LOG_LEVEL", "DEBUG", "log_level", "debug"),
-        ("SCAN_PATTERNS", "<?php,evil", "scan_patterns", (b"<?php", b"evil")),
+        ("SCAN_PATTERNS", "<?php,evil", "uploads", UploadRules(scan_patterns=(b"<?php", b"evil"))),
+        ("DANGEROUS_EXTENSIONS", ".EXE,run", "uploads", UploadRules(dangerous_extensions=frozenset({"exe", "run"}))),
+        ("CLAMD", "scanner:3310", "clamd", ("scanner", 3310)),
+        ("CLAMD", "tcp://[::1]:3310", "clamd", ("::1", 3310)),
+        ("CLAMD", "unix:/run/clamd.ctl", "clamd", Path("/run/clamd.ctl")),
+        ("CLAMD", "unix:///run/clamd.ctl", "clamd", Path("/run/clamd.ctl")),
         ("SECRET_KEYS", f"{'a' * 32},{'b' * 40}", "secret_keys", (b"a" * 32, b"b" * 40)),
     ],
 )
@@ -80,16 +88,28 @@ def test_a_right_value_is_read(tmp_path: Path, name: str, value: str, attribute:
 
 
 def test_one_type_may_have_its_own_limit(tmp_path: Path) -> None:
-    found = load(tmp_path, MAX_UPLOAD_MB="2", MAX_UPLOAD_MB_INVOICES="5")
-    assert found.max_upload_of("invoices") == 5 * 1024 * 1024
-    assert found.max_upload_of("customers") == 2 * 1024 * 1024
+    found = load(tmp_path, MAX_UPLOAD_MB="2", MAX_UPLOAD_MB_INVOICES="5", MAX_PIXELS_INVOICES="1000")
+    invoices = found.uploads_of("invoices")
+    assert (invoices.max_bytes, invoices.max_pixels) == (5 * 1024 * 1024, 1000)
+    assert found.uploads_of("customers") == found.uploads == UploadRules(max_bytes=2 * 1024 * 1024)
+
+
+def test_a_types_own_extensions_replace_while_dangerous_ones_and_patterns_add(tmp_path: Path) -> None:
+    every = {"ALLOWED_EXTENSIONS": "jpg,png", "DANGEROUS_EXTENSIONS": "run", "SCAN_PATTERNS": "evil"}
+    own = {"ALLOWED_EXTENSIONS": "gif", "DANGEROUS_EXTENSIONS": "bin", "SCAN_PATTERNS": "worse"}
+    found = load(tmp_path, **every, **{f"{name}_COMPANIES": value for name, value in own.items()})
+    companies = found.uploads_of("companies")
+    assert companies.allowed_extensions == {"gif"}
+    assert companies.dangerous_extensions == {"run", "bin"}
+    assert companies.scan_patterns == (b"evil", b"worse")
+    assert found.uploads_of("invoices") == found.uploads
 
 
 def test_without_settings_the_portal_is_local(tmp_path: Path) -> None:
     found = load(tmp_path)
     assert (found.host, found.port, found.base_url) == ("127.0.0.1", 8000, "http://127.0.0.1:8000")
     assert found.database_url is None
-    assert found.max_upload_bytes == 15 * 1024 * 1024
+    assert found.uploads.max_bytes == 15 * 1024 * 1024
     assert found.storage_dir == tmp_path / "data" / "uploads" / "images"
 
 
