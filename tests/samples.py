@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zipfile
@@ -60,6 +61,14 @@ def noisy(width: int = 640, height: int = 480, quality: int = 95) -> bytes:
 def distinct(number: int, width: int = 64, height: int = 48) -> bytes:
     """A JPEG whose bytes differ from those of any other number."""
     return jpeg(width, height, comment=f"sample {number}".encode())
+
+
+def shapes(number: int, width: int = 320, height: int = 240, **options: Any) -> bytes:
+    """A JPEG that looks like none of another number: 5 x 4 fields of light and dark."""
+    tones = hashlib.shake_128(str(number).encode()).digest(20)
+    return save(
+        Image.frombytes("L", (5, 4), tones).resize((width, height), Image.Resampling.BICUBIC), "JPEG", **options
+    )
 
 
 def animated(format: str = "GIF", frames: int = 4, width: int = 60, height: int = 40) -> bytes:

@@ -24,6 +24,7 @@ from portal.imaging.anatomy import Anatomy, ends_early, walk
 from portal.imaging.colour import to_srgb
 from portal.imaging.decode import open_picture, resample, scale_decoder, to_8_bit, turn_upright
 from portal.imaging.exif import read_exif, read_orientation, safe_subset
+from portal.imaging.fingerprint import fingerprint
 from portal.imaging.foreign import advice_for_content
 from portal.imaging.formats import DANGEROUS, EXTENSIONS, Format, check_filename, format_of_extension, sniff
 
@@ -42,6 +43,7 @@ PATTERNS: tuple[bytes, ...] = (
 )
 _ARCHIVE = b"PK\x03\x04"  # short, so only where an archive would begin: right behind the picture
 PLACEHOLDER_SIDE = 16
+_LOOKS_SIDE = 256  # what placeholder and fingerprint are made from
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Verified:
-    """`width` and `height` are of the upright picture; `placeholder` is a data: URL of a WebP of at most 16 x 16."""
+    """`width` and `height` are of the upright picture; `placeholder` is a data: URL of a WebP of at most 16 x 16,
+    `fingerprint` a dHash (None for a picture without shape)."""
 
     media_type: str
     extension: str
@@ -68,6 +71,7 @@ class Verified:
     orientation: int
     placeholder: str
     exif: dict[str, Any] = field(default_factory=dict[str, Any])
+    fingerprint: int | None = None
 
 
 def check_header(path: Path, filename: str, limits: Limits) -> Format:
@@ -166,15 +170,23 @@ def _decode_all(data: bytes, format: Format, anatomy: Anatomy, limits: Limits) -
     with open_picture(data, format, limits.max_pixels) as picture:
         size = picture.size
         # Scaled, the decoder still reads every bit of the stream, so a cut file is found; only the sums are saved.
-        scale_decoder(picture, geometry.jpeg_scale(size, PLACEHOLDER_SIDE))
+        scale_decoder(picture, geometry.jpeg_scale(size, _LOOKS_SIDE))
         picture.load()
         exif = read_exif(picture)
         orientation = read_orientation(exif)
-        placeholder = make_placeholder(picture, geometry.upright(size, orientation), orientation)
+        small = _shrunk(picture)
+        placeholder = make_placeholder(small, geometry.upright(size, orientation), orientation)
+        looks = fingerprint(small, orientation)
         frames = 1 + _decode_rest(picture, limits) if anatomy.frames > 1 else 1
     width, height = geometry.upright(size, orientation)
     facts = safe_subset(exif)
-    return Verified(format.media_type, format.extension, width, height, frames, orientation, placeholder, facts)
+    return Verified(format.media_type, format.extension, width, height, frames, orientation, placeholder, facts, looks)
+
+
+def _shrunk(picture: Image.Image) -> Image.Image:
+    """Of 8 bits, with its profile; transparency only as a channel."""
+    side = (_LOOKS_SIDE, _LOOKS_SIDE)
+    return resample(to_8_bit(picture), geometry.fit_within(picture.size, side), Image.Resampling.BOX)
 
 
 def _decode_rest(picture: ImageFile.ImageFile, limits: Limits) -> int:
