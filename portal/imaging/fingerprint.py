@@ -33,7 +33,7 @@ def fingerprint(picture: Image.Image, orientation: int) -> int | None:
 
 
 def _grey_parts(picture: Image.Image, orientation: int) -> list[float]:
-    """The brightness of 9 x 8 parts, row by row. As fractions: whole numbers would be equal on a white ground, or by chance not."""
+    """The brightness of 9 x 8 parts, row by row; as fractions, because on a white ground whole numbers differ by chance."""
     colours = to_srgb(on_white(picture), picture.info.get("icc_profile"))
     grey = turn_upright(colours, orientation).convert("L").convert("F")
     parts = grey.resize((_COLUMNS, _ROWS), Image.Resampling.BOX)  # pyright: ignore[reportUnknownMemberType]  # so typed in Pillow
