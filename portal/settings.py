@@ -44,7 +44,8 @@ class UploadRules:
 class Settings:
     """Sizes in bytes, spans in the unit that the name says. `database_url` None: the embedded server.
 
-    `uploads` holds for what has no rules of its own in `uploads_by_type`; `clamd` is a host and port, or a socket.
+    `uploads` holds for what has no rules of its own in `uploads_by_type`; `clamd` is a host and
+    port, or a socket's path and 0.
     """
 
     data_dir: Path
@@ -62,7 +63,7 @@ class Settings:
     admin_password: str | None
     uploads: UploadRules
     uploads_by_type: Mapping[str, UploadRules]
-    clamd: tuple[str, int] | Path | None
+    clamd: tuple[str, int] | None
     private_types: frozenset[str]
     embed_parents: str
     workers: int
@@ -277,10 +278,10 @@ def _allowed_extensions(read: _Reader, default: frozenset[str]) -> frozenset[str
     return words
 
 
-def _clamd(read: _Reader) -> tuple[str, int] | Path | None:
-    def parse(value: str) -> tuple[str, int] | Path:
+def _clamd(read: _Reader) -> tuple[str, int] | None:
+    def parse(value: str) -> tuple[str, int]:
         if value.startswith("unix:"):
-            return CHECKOUT / Path(value.removeprefix("unix:").removeprefix("//")).expanduser()
+            return str(CHECKOUT / Path(value.removeprefix("unix:").removeprefix("//")).expanduser()), 0
         parts = urlsplit(value if "://" in value else f"tcp://{value}")
         if parts.scheme != "tcp" or not parts.hostname or not parts.port or parts.path.strip("/") or parts.username:
             raise ValueError(value)

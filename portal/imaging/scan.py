@@ -16,7 +16,7 @@ from typing import Final
 
 from portal.errors import Infected, Unavailable
 
-Address = tuple[str, int] | Path
+Address = tuple[str, int]  # host and port, or the path of a socket and 0
 
 CONNECT_SECONDS: Final = 5
 SCAN_SECONDS: Final = 30  # connecting, sending and the answer together
@@ -60,10 +60,11 @@ class _Away(Exception):
 async def _connected(address: Address) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            if isinstance(address, Path):
-                reader, writer = await asyncio.open_unix_connection(address, limit=LONGEST_ANSWER)
+            host, port = address
+            if port:
+                reader, writer = await asyncio.open_connection(host, port, limit=LONGEST_ANSWER)
             else:
-                reader, writer = await asyncio.open_connection(*address, limit=LONGEST_ANSWER)
+                reader, writer = await asyncio.open_unix_connection(host, limit=LONGEST_ANSWER)
     except (OSError, UnicodeError) as error:  # TimeoutError is an OSError too
         raise _Away from error
     try:
@@ -73,14 +74,14 @@ async def _connected(address: Address) -> AsyncGenerator[tuple[asyncio.StreamRea
 
 
 async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: Path) -> str:
-    """A scanner that refuses what is sent answers and closes in the middle: its answer counts for more than that."""
+    """Listens while it sends: a scanner that takes no more answers and hangs up in the middle."""
+    answering = asyncio.create_task(_answer(reader))
     try:
-        await _send(writer, path)
-    except _Away:
         with contextlib.suppress(_Away):
-            return await _answer(reader)
-        raise
-    return await _answer(reader)
+            await _send(writer, path)
+        return await answering
+    finally:
+        answering.cancel()
 
 
 async def _send(writer: asyncio.StreamWriter, path: Path) -> None:
@@ -100,14 +101,15 @@ async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 async def _answer(reader: asyncio.StreamReader) -> str:
+    """Nothing when the connection ends before the answer does."""
     try:
         return (await reader.readuntil(b"\0"))[:-1].decode("utf-8", "replace").strip()
-    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        raise _Away from error
+    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return ""
 
 
 def _unavailable() -> Unavailable:
     return Unavailable(
-        "The virus scanner does not answer, and nothing is taken in without it. Add the picture again in a minute.",
+        "The virus scanner could not look at this file, and nothing is taken in without that. Add it again in a minute.",
         retry_after=30,
     )

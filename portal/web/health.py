@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,14 +11,16 @@ from litestar import Request, Response, Router, get
 from litestar.openapi import ResponseSpec
 
 from portal import database
+from portal.imaging.scan import Address, is_there
 from portal.web.answers import json_response
 
 READY_SECONDS = 2
+ASK_SCANNER_EVERY = 5  # seconds: anybody may call this
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`ok` or `unavailable`, and no more."""
+    """`ok`, `degraded` (pictures are shown, but none can be added) or `unavailable`, and no more."""
 
     status: str
 
@@ -47,7 +50,7 @@ async def live() -> Response[bytes]:
 async def ready(request: Request[Any, Any, Any]) -> Response[bytes]:
     is_ready = bool(request.app.state.get("is_ready")) and await _database_answers()
     if is_ready:
-        return json_response(200, Health("ok"))
+        return json_response(200, Health("ok" if await _scanner_answers(request) else "degraded"))
     return json_response(503, Health("unavailable"), {"Retry-After": "1"})
 
 
@@ -57,6 +60,18 @@ async def _database_answers() -> bool:
             return await database.fetch_value("SELECT true")
     except Exception:  # whatever it is, requests would meet it too
         return False
+
+
+async def _scanner_answers(request: Request[Any, Any, Any]) -> bool:
+    """Also when none is configured. Not a reason for 503: a load balancer would take away what still shows pictures."""
+    clamd: Address | None = request.app.state.settings.clamd
+    if clamd is None:
+        return True
+    state = request.app.state
+    if time.monotonic() > state.get("scanner_asked_at", -ASK_SCANNER_EVERY) + ASK_SCANNER_EVERY:
+        state.scanner_asked_at = time.monotonic()  # first, so that of many who ask at once only one asks the scanner
+        state.scanner_answers = await is_there(clamd)
+    return bool(state.get("scanner_answers", True))
 
 
 router = Router("/", route_handlers=[live, ready])

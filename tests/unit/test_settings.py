@@ -78,8 +78,8 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         ("DANGEROUS_EXTENSIONS", ".EXE,run", "uploads", UploadRules(dangerous_extensions=frozenset({"exe", "run"}))),
         ("CLAMD", "scanner:3310", "clamd", ("scanner", 3310)),
         ("CLAMD", "tcp://[::1]:3310", "clamd", ("::1", 3310)),
-        ("CLAMD", "unix:/run/clamd.ctl", "clamd", Path("/run/clamd.ctl")),
-        ("CLAMD", "unix:///run/clamd.ctl", "clamd", Path("/run/clamd.ctl")),
+        ("CLAMD", "unix:/run/clamd.ctl", "clamd", ("/run/clamd.ctl", 0)),
+        ("CLAMD", "unix:///run/clamd.ctl", "clamd", ("/run/clamd.ctl", 0)),
         ("SECRET_KEYS", f"{'a' * 32},{'b' * 40}", "secret_keys", (b"a" * 32, b"b" * 40)),
     ],
 )
