@@ -100,16 +100,20 @@ def _verify(task: wire.VerifyTask) -> wire.Answer:
 def _render(task: wire.RenderTask) -> wire.Answer:
     data = Path(os.fsdecode(task.path)).read_bytes()
     format = sniff(data[:16])
-    if format and not task.may_be_heavy and _is_heavy(format, walk(data, format), frames=1):
+    if (
+        format
+        and not task.may_be_heavy
+        and _is_heavy(format, walk(data, format), frames=1, is_whole=task.edits.crop is None)
+    ):
         return wire.Heavy()
-    return wire.RenderDone(render.render_bytes(data, task.names, task.focal_point))
+    return wire.RenderDone(render.render_bytes(data, task.names, task.focal_point, task.edits))
 
 
-def _is_heavy(format: Format, anatomy: Anatomy, frames: int) -> bool:
+def _is_heavy(format: Format, anatomy: Anatomy, frames: int, *, is_whole: bool = True) -> bool:
     """In memory or in time. A JPEG is decoded to a quarter of its pixels or less, but a progressive one keeps all its
-    coefficients first."""
+    coefficients first, and what is cropped may need every pixel."""
     pixels = anatomy.width * anatomy.height * frames
-    scaled = format.name == "JPEG" and not anatomy.progressive
+    scaled = is_whole and format.name == "JPEG" and not anatomy.progressive
     return (pixels // 4 if scaled else pixels) > HEAVY_PIXELS or anatomy.scans > HEAVY_SCANS
 
 

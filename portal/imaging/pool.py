@@ -18,6 +18,7 @@ from pathlib import Path
 
 from portal.errors import FileRefused, NotAnImage, TooManyPixels, Unavailable
 from portal.imaging import wire
+from portal.imaging.edits import NONE, Edits
 from portal.imaging.render import Rendered
 from portal.imaging.verify import Limits, Verified
 
@@ -57,13 +58,17 @@ class RenderPool:
         return answer.verified
 
     async def render(
-        self, path: Path, names: Sequence[str], focal_point: tuple[float, float] | None = None
+        self,
+        path: Path,
+        names: Sequence[str],
+        focal_point: tuple[float, float] | None = None,
+        edits: Edits = NONE,
     ) -> list[Rendered]:
         """Raises as `verify` does."""
 
         def task(may_be_heavy: bool) -> wire.Task:
             cpu_seconds = VERIFY_CPU_SECONDS * RENDER_PATIENCE
-            return wire.RenderTask(_absolute(path), tuple(names), focal_point, cpu_seconds, may_be_heavy)
+            return wire.RenderTask(_absolute(path), tuple(names), focal_point, edits, cpu_seconds, may_be_heavy)
 
         wall_seconds = self._wall_seconds * RENDER_PATIENCE
         answer = await self._ask(self._rendering, task(False), task(True), wall_seconds, priority=1)

@@ -16,8 +16,11 @@ from portal.errors import NotAnImage
 from portal.imaging import geometry
 from portal.imaging.colour import to_srgb
 from portal.imaging.decode import on_white, open_picture, resample, scale_decoder, to_8_bit, turn_upright
+from portal.imaging.edits import NONE, Crop, Edits
 from portal.imaging.exif import read_exif, read_orientation
 from portal.imaging.formats import sniff
+from portal.imaging.placeholder import MEDIA_TYPE as PLACEHOLDER_TYPE
+from portal.imaging.placeholder import make_placeholder
 from portal.imaging.presets import (
     OPTIMIZED,
     OPTIMIZED_LEAST,
@@ -28,6 +31,7 @@ from portal.imaging.presets import (
 )
 
 MEDIA_TYPE = "image/jpeg"
+PLACEHOLDER = "placeholder"  # no preset, but asked for and made as one
 # Far above what verification lets through: a rendition is made of verified bytes only.
 _MAX_PIXELS = 512_000_000
 _QUALITY_FALLS = (2_000_000, 10_000_000)  # bytes of the original between which `optimized` goes from 85 to 65
@@ -42,41 +46,78 @@ class Rendered:
     media_type: str = MEDIA_TYPE
 
 
-def render(path: Path, names: Sequence[str], focal_point: tuple[float, float] | None = None) -> list[Rendered]:
-    """The named presets in the order asked for. `focal_point` is of the upright original, 0 to 1, default its middle.
+@dataclass(frozen=True)
+class _Base:
+    """What all renditions are made of: *optimized* as pixels. `size` is what they are of: the edited original's."""
+
+    size: geometry.Size
+    picture: Image.Image
+    placeholder: Rendered | None
+
+
+def render(
+    path: Path, names: Sequence[str], focal_point: geometry.Point | None = None, edits: Edits = NONE
+) -> list[Rendered]:
+    """The named presets (and PLACEHOLDER) in the order asked for, of the original as `edits` want it.
+
+    `focal_point` is of the upright original, 0 to 1; without one crops keep the middle of what is left.
 
     Raises NotAnImage when the bytes can't be decoded, OSError when the file can't be read, KeyError for a strange name.
     """
-    return render_bytes(path.read_bytes(), names, focal_point)
+    return render_bytes(path.read_bytes(), names, focal_point, edits)
 
 
-def render_bytes(data: bytes, names: Sequence[str], focal_point: tuple[float, float] | None = None) -> list[Rendered]:
-    presets = [PRESETS[name] for name in names]
+def render_bytes(
+    data: bytes, names: Sequence[str], focal_point: geometry.Point | None = None, edits: Edits = NONE
+) -> list[Rendered]:
+    presets = [PRESETS[name] for name in names if name != PLACEHOLDER]
     try:
-        size, base = _decode_base(data)
+        base = _decode_base(data, edits, PLACEHOLDER in names)
     except (OSError, SyntaxError, ValueError, TypeError, MemoryError, Image.DecompressionBombWarning) as error:
         raise NotAnImage("The original can't be decoded any more. Add the picture again.") from error
+    seen_point = geometry.CENTRE if focal_point is None else edits.point_of(focal_point)
     made = {
         preset.name: _encode(preset, picture, len(data))
-        for preset, picture in _cascade(base, size, presets, focal_point or geometry.CENTRE)
+        for preset, picture in _cascade(base.picture, base.size, presets, seen_point)
     }
+    if base.placeholder is not None:
+        made[PLACEHOLDER] = base.placeholder
     return [made[name] for name in names]
 
 
-def _decode_base(data: bytes) -> tuple[geometry.Size, Image.Image]:
-    """The upright size of the original, and *optimized* as pixels: upright, sRGB, opaque, free of metadata."""
+def _decode_base(data: bytes, edits: Edits, with_placeholder: bool) -> _Base:
+    """Upright, edited, sRGB, opaque, free of metadata. Decoded for what a crop leaves, so that it keeps its detail."""
     format = sniff(data[:16])
     if format is None:
         raise ValueError("not one of our formats")
     with open_picture(data, format, _MAX_PIXELS) as picture:
-        size = picture.size
-        if max(size) > OPTIMIZED_MOST:
-            scale_decoder(picture, geometry.jpeg_scale(size, OPTIMIZED_LEAST))
+        orientation = read_orientation(read_exif(picture))
+        upright = geometry.upright(picture.size, orientation)
+        cropped = edits.cropped(upright)
+        if max(cropped) > OPTIMIZED_MOST:
+            scale_decoder(picture, geometry.jpeg_scale(cropped, OPTIMIZED_LEAST))
         picture.load()
-        orientation, profile = read_orientation(read_exif(picture)), picture.info.get("icc_profile")
-        small = on_white(_shrink(to_8_bit(picture)))
-    base = turn_upright(to_srgb(small, profile), orientation)
-    return geometry.upright(size, orientation), _without_info(base)
+        profile = picture.info.get("icc_profile")
+        part = _cut(picture, edits.crop, upright, orientation)
+        turns, size = (orientation, *edits.turns), edits.size_of(upright)
+        placeholder = _placeholder(part, size, turns) if with_placeholder else None
+        base = to_srgb(on_white(_shrink(to_8_bit(part))), profile)
+    for turn in turns:
+        base = turn_upright(base, turn)
+    return _Base(size, _without_info(base), placeholder)
+
+
+def _cut(picture: Image.Image, crop: Crop | None, upright: geometry.Size, orientation: int) -> Image.Image:
+    """The part that stays, of a picture that is not upright yet and may be a scaled decode."""
+    if crop is None:
+        return picture
+    left, top, right, bottom = geometry.lay_down(crop.pixels(upright), upright, orientation)
+    width, height = picture.size
+    return picture.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+
+
+def _placeholder(part: Image.Image, size: geometry.Size, turns: Sequence[int]) -> Rendered:
+    return Rendered(PLACEHOLDER, make_placeholder(part, size, turns), *size, PLACEHOLDER_TYPE)
 
 
 def _shrink(picture: Image.Image) -> Image.Image:
@@ -94,7 +135,7 @@ def _without_info(picture: Image.Image) -> Image.Image:
 
 
 def _cascade(
-    base: Image.Image, size: geometry.Size, presets: Sequence[Preset], focal_point: tuple[float, float]
+    base: Image.Image, size: geometry.Size, presets: Sequence[Preset], focal_point: geometry.Point
 ) -> Iterator[tuple[Preset, Image.Image]]:
     """Fits from large to small, each from the one before; then the fills, from the smallest step that covers them."""
     steps = [base]
@@ -114,7 +155,7 @@ def _fit(source: Image.Image, size: geometry.Size) -> Image.Image:
     return resample(source, size)
 
 
-def _fill(source: Image.Image, box: geometry.Size, focal_point: tuple[float, float]) -> Image.Image:
+def _fill(source: Image.Image, box: geometry.Size, focal_point: geometry.Point) -> Image.Image:
     crop = geometry.crop_to_fill(source.size, box, focal_point)
     return resample(source, box, box=crop)
 

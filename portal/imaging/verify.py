@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,12 @@ from portal.errors import (
 )
 from portal.imaging import geometry
 from portal.imaging.anatomy import Anatomy, ends_early, walk
-from portal.imaging.colour import to_srgb
-from portal.imaging.decode import open_picture, resample, scale_decoder, to_8_bit, turn_upright
+from portal.imaging.decode import open_picture, resample, scale_decoder, to_8_bit
 from portal.imaging.exif import read_exif, read_orientation, safe_subset
 from portal.imaging.fingerprint import fingerprint
 from portal.imaging.foreign import advice_for_content
 from portal.imaging.formats import DANGEROUS, EXTENSIONS, Format, check_filename, format_of_extension, sniff
+from portal.imaging.placeholder import data_url, make_placeholder
 
 # Long ones only: `<?`, `<%` and `MZ` occur by chance in every fourth good picture. In lower case.
 PATTERNS: tuple[bytes, ...] = (
@@ -42,7 +40,6 @@ PATTERNS: tuple[bytes, ...] = (
     b"eicar-standard-antivirus-test-file",
 )
 _ARCHIVE = b"PK\x03\x04"  # short, so only where an archive would begin: right behind the picture
-PLACEHOLDER_SIDE = 16
 _LOOKS_SIDE = 256  # what placeholder and fingerprint are made from
 
 
@@ -175,7 +172,7 @@ def _decode_all(data: bytes, format: Format, anatomy: Anatomy, limits: Limits) -
         exif = read_exif(picture)
         orientation = read_orientation(exif)
         small = _shrunk(picture)
-        placeholder = make_placeholder(small, geometry.upright(size, orientation), orientation)
+        placeholder = data_url(make_placeholder(small, geometry.upright(size, orientation), (orientation,)))
         looks = fingerprint(small, orientation)
         frames = 1 + _decode_rest(picture, limits) if anatomy.frames > 1 else 1
     width, height = geometry.upright(size, orientation)
@@ -201,17 +198,3 @@ def _decode_rest(picture: ImageFile.ImageFile, limits: Limits) -> int:
         count += 1
         if count >= limits.max_frames:
             raise TooManyFrames(f"The animation has more than {limits.max_frames:,} frames.")
-
-
-def make_placeholder(picture: Image.Image, size: geometry.Size, orientation: int) -> str:
-    """`size` is that of the whole upright picture, of which `picture` may be a scaled decode, not yet upright."""
-    small = geometry.fit_within(size, (PLACEHOLDER_SIDE, PLACEHOLDER_SIDE))
-    lying = geometry.upright(small, orientation)
-    profile = picture.info.get("icc_profile")
-    tiny = resample(to_8_bit(picture), lying, Image.Resampling.BOX)
-    colours = tiny if tiny.mode in ("LA", "RGBA") else to_srgb(tiny, profile)
-    plain = turn_upright(colours, orientation).convert("RGBA" if colours.mode in ("LA", "RGBA") else "RGB")
-    plain.info = {}
-    out = io.BytesIO()
-    plain.save(out, "WEBP", quality=20, method=4)
-    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()

@@ -9,6 +9,7 @@ import struct
 
 import msgspec
 
+from portal.imaging.edits import Edits
 from portal.imaging.render import Rendered
 from portal.imaging.verify import Limits, Verified
 
@@ -29,6 +30,7 @@ class RenderTask(msgspec.Struct, tag="render", frozen=True):
     path: bytes
     names: tuple[str, ...]
     focal_point: tuple[float, float] | None
+    edits: Edits
     cpu_seconds: int
     may_be_heavy: bool
 
