@@ -25,6 +25,7 @@ from portal.gallery.image_objects import (
     for_visitor,
 )
 from portal.gallery.queries import parse_image_id
+from portal.gallery.twins import read_hash
 from portal.gallery.uploads import MAX_FILES, Outcome, add_file, add_files, body_hash, received
 from portal.gallery.views import ImageView
 from portal.idempotency import Claim
@@ -191,9 +192,11 @@ async def list_images(
     status: QueryText = None,
     tag: QueryText = None,
     type: QueryText = None,
+    sha256: QueryText = None,
     limit: Limit = None,
     cursor: Cursor = None,
 ) -> Response[bytes]:
+    """`sha256` finds a file that is here already, before it is sent: in any gallery, the trash not counted."""
     if status and status not in STATUSES:
         raise FormError({"status": f"Use one of {', '.join(STATUSES)}."})
     if type and type not in KINDS:
@@ -201,7 +204,13 @@ async def list_images(
     if tag and "\0" in tag:
         raise FormError({"tag": "A tag holds no NUL."})
     page = await queries.list_images(
-        links=links, status=status, tag=tag, type=type, cursor=cursor, limit=read_limit(limit)
+        links=links,
+        status=status,
+        tag=tag,
+        type=type,
+        sha256=read_hash(sha256) if sha256 else None,
+        cursor=cursor,
+        limit=read_limit(limit),
     )
     return json_response(200, ImageList(page.items, page.total, page.next))
 

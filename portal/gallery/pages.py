@@ -21,6 +21,7 @@ from portal.gallery.entity_pages import type_view
 from portal.gallery.forms import read_picture_fields
 from portal.gallery.image_pages import show_again
 from portal.gallery.queries import parse_image_id
+from portal.gallery.twins import lookalikes_of
 from portal.gallery.uploads import MAX_FILES, Outcome, add_files, body_hash, received
 from portal.settings import Settings
 from portal.storage.links import Links
@@ -167,12 +168,13 @@ def _added(count: int) -> str:
 
 async def _cards(request: AnyRequest, ids: bytes, links: Links) -> Response[str]:
     context = await shell_context(request)
-    images = [await queries.find_image(parse_image_id(each), links) for each in json.loads(ids)]
-    html = "".join(
-        render(request, "gallery/_card.html", context | {"image": image, "can_edit": True, "edit": False})
-        for image in images
-        if image is not None
-    )
+    html = ""
+    for image in [await queries.find_image(parse_image_id(each), links) for each in json.loads(ids)]:
+        if image is None:
+            continue
+        html += render(request, "gallery/_card.html", context | {"image": image, "can_edit": True, "edit": False})
+        for alike in (await lookalikes_of(parse_image_id(image.id), links, but_copies=True))[:1]:
+            html += render(request, "gallery/_lookalike.html", context | {"image": image, "alike": alike})
     return Response(html, status_code=201, media_type="text/html")
 
 

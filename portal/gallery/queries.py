@@ -74,7 +74,14 @@ async def get_image(image_id: UUID, links: Links) -> ImageView:
 
 
 async def list_images(
-    *, links: Links, status: str | None, tag: str | None, type: str | None, cursor: str | None, limit: int
+    *,
+    links: Links,
+    status: str | None,
+    tag: str | None,
+    type: str | None,
+    sha256: str | None = None,
+    cursor: str | None,
+    limit: int,
 ) -> Page[ImageView]:
     """Images of all galleries, newest first, without the trash. Raises FormError for a foreign cursor."""
     after = decode_cursor(cursor, [str])
@@ -85,6 +92,8 @@ async def list_images(
         where &= Image.tags.any(tag)
     if type:
         where &= Image.entity.type == type
+    if sha256:
+        where &= Image.sha256 == sha256
     wanted = where & (Image.id < parse_image_id(after[0])) if after else where
     rows = (
         await Image.select(*IMAGE_COLUMNS, *OWNER_COLUMNS)

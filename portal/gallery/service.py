@@ -115,6 +115,7 @@ async def _insert(
             tags=list(fields.tags),
             sort_order=await places.next_place(gallery),
             placeholder=verified.placeholder,
+            fingerprint=verified.fingerprint,
             exif=json.dumps(verified.exif),
             uploaded_by=actor.name,
         )

@@ -34,6 +34,7 @@ class Reader:
     name: str
     email: str
     role: str
+    account: str = ""  # its id; a token has none
 
     @property
     def initials(self) -> str:
@@ -149,7 +150,7 @@ async def _shell_of(request: AnyRequest, counted: bool) -> Shell | None:
     counts = dict.fromkeys(COUNTS, 0) | (dict(await count()) if count else {})
     email = getattr(auth, "email", "")
     return Shell(
-        Reader(getattr(auth, "name", "") or email or actor.name, email, actor.role),
+        Reader(getattr(auth, "name", "") or email or actor.name, email, actor.role, str(getattr(auth, "account", ""))),
         counts,
         request.scope.get("csrf") or "",
         actor.may("editor"),
