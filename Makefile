@@ -1,5 +1,5 @@
 # GNU make 3.81 or newer; works from any folder with `make -C <checkout>`. What each line does is in scripts/.
-.PHONY: help install run test check check-format check-lint check-types check-imports check-templates check-house audit bench lock clean
+.PHONY: help install run test check check-format check-lint check-types check-imports check-templates check-house audit torture bench lock clean
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 BIN := .venv/bin
@@ -41,6 +41,9 @@ check-house:
 audit: install ## known vulnerabilities of the locked packages, hashes of the vendored files
 	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements-dev.lock
 	@$(PY) -m pytest -q tests/unit/test_vendor.py
+
+torture: install ## the experiments on what must never be lost in their long form, an hour or so, and a table of what held
+	@$(PY) -m pytest -m drill --long --timeout 7200 tests/drills tests/jobs $(ARGS)
 
 bench: install ## the README's table of figures, measured here
 	@$(PY) -m bench $(ARGS)

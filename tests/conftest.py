@@ -20,6 +20,7 @@ from portal.storage.store import Store
 from portal.tables import TABLES
 from tests.factories import Studio
 
+pytest_plugins = ["tests.drilling"]
 TEMPLATE_LOCK = 7_310_099
 
 

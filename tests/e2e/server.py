@@ -24,11 +24,12 @@ START_SECONDS = 60
 
 
 class RunningPortal:
-    """`start`, `stop` and `kill` may be called in turn; port and data stay the same."""
+    """`start`, `stop` and `kill` may be called in turn; port and data stay the same. `command` is what `start` runs."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, data_dir: Path | None = None, **settings: str) -> None:
         # directly below /tmp: where root runs the tests, the embedded server's user must be able to pass
-        self.data_dir = Path(tempfile.mkdtemp(prefix="portal-e2e-", dir="/tmp"))
+        self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="portal-e2e-", dir="/tmp"))
+        self.command = [sys.executable, "-m", "portal", "serve"]
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = _make_database(self.data_dir.name)
@@ -37,6 +38,7 @@ class RunningPortal:
         if self.database:
             own["PORTAL_DATABASE_URL"] = self.database
         self.environment = outside | own | settings
+        self.storage = Path(self.environment.get("PORTAL_STORAGE_URL") or self.data_dir / "uploads" / "images")
         self.process: subprocess.Popen[str] | None = None
         self.log: IO[str] = (self.data_dir / "server.log").open("w+")
         self.said = ""
@@ -44,7 +46,7 @@ class RunningPortal:
     def start(self) -> RunningPortal:
         """Returns once the portal answers; `said` is what it printed by then."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "portal", "serve"],
+            self.command,
             cwd=CHECKOUT,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -68,10 +70,13 @@ class RunningPortal:
 
     def run(self, *words: str) -> str:
         """Another `portal` command beside the running server; its output."""
-        command = [sys.executable, "-m", "portal", *words]
-        done = subprocess.run(command, cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
+        done = self.complete(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
+
+    def complete(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "portal", *words]
+        return subprocess.run(command, cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, timeout=300)
 
     def logged(self) -> str:
         return (self.data_dir / "server.log").read_text()
