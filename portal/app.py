@@ -28,7 +28,7 @@ from portal.entities.queries import counts_by_type
 from portal.gallery import api as gallery_api
 from portal.gallery import entity_api, entity_pages, image_pages, twin_routes
 from portal.gallery import pages as gallery_pages
-from portal.gallery.uploads import Intake
+from portal.gallery.intake import Intake
 from portal.idempotency import Presence
 from portal.maintenance import api as maintenance_api
 from portal.media import api as media_api

@@ -25,6 +25,7 @@ from portal.gallery.forms import PictureFields, ReceivedPicture, read_picture_fi
 from portal.gallery.intake import rules_of
 from portal.gallery.service import add_image
 from portal.imaging.pool import RenderPool
+from portal.jobs.queue import BULK
 from portal.parts import Parts
 from portal.settings import Settings
 from portal.storage.links import Links
@@ -94,6 +95,7 @@ async def _add(picture: DemoPicture, settings: Settings, store: Store, pool: Ren
             store=store,
             pool=pool,
             actor=SYSTEM,
+            priority=BULK,
         )
     finally:
         spooled.unlink(missing_ok=True)  # stored by a rename; still there only after an error

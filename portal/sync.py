@@ -36,9 +36,10 @@ from portal.entities.service import put_entity
 from portal.errors import NotFound, TooLarge
 from portal.gallery import disposal, queries, service
 from portal.gallery.forms import PictureFields, ReceivedPicture, read_metadata
-from portal.gallery.intake import rules_of
+from portal.gallery.intake import refuse_when_disk_is_full, rules_of
 from portal.gallery.views import EntityView, ImageView
 from portal.integrity.fsck import Finding, fsck
+from portal.jobs.queue import AWAITED, BULK
 from portal.jobs.worker import Worker
 from portal.maintenance.cleanup import CleanupReport, clean_up
 from portal.paging import Page
@@ -119,16 +120,16 @@ class Portal:
         """
         name = filename or ("picture.jpg" if isinstance(file, bytes) else Path(file).name)
         fields = PictureFields(alt_text, caption, tuple(tags), is_primary, allow_duplicate)
-        image_id = self._call(self._add(type, id, file, name, fields))
+        image_id = self._call(self._add(type, id, file, name, fields, AWAITED if wait else BULK))
         if wait:
             self.wait_until_ready(image_id)
         return self.image(image_id)
 
     async def _add(
-        self, type: str, id: str, file: str | os.PathLike[str] | bytes, name: str, fields: PictureFields
+        self, type: str, id: str, file: str | os.PathLike[str] | bytes, name: str, fields: PictureFields, priority: int
     ) -> UUID:
         parts, ref = self._parts, parse_ref(type, id)
-        await service.refuse_when_disk_is_full(parts.store, parts.settings.free_space_bytes)
+        await refuse_when_disk_is_full(parts.store, parts.settings.free_space_bytes)
         path = parts.settings.temp_dir / f"{uuid4()}.part"
         try:
             received = await asyncio.to_thread(_receive, file, name, path, parts.settings.uploads_of(type).max_bytes)
@@ -140,6 +141,7 @@ class Portal:
                 store=parts.store,
                 pool=parts.pool,
                 actor=self._actor,
+                priority=priority,
             )
         finally:
             path.unlink(missing_ok=True)

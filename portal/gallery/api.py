@@ -29,6 +29,7 @@ from portal.gallery.twins import read_hash
 from portal.gallery.uploads import MAX_FILES, Outcome, add_file, add_files, body_hash, received
 from portal.gallery.views import ImageView
 from portal.idempotency import Claim
+from portal.jobs.queue import AWAITED, BULK, USUAL
 from portal.paging import read_limit
 from portal.storage.links import Links
 from portal.web.answers import json_response, read_json, read_object
@@ -90,7 +91,15 @@ async def upload(
 
         async def run(claim: Claim | None) -> tuple[int, Any]:
             image_id = await add_file(
-                ref, files[0], fields, settings=settings, store=store, pool=pool, actor=actor, claim=claim
+                ref,
+                files[0],
+                fields,
+                settings=settings,
+                store=store,
+                pool=pool,
+                actor=actor,
+                claim=claim,
+                priority=AWAITED if wait else USUAL,
             )
             await wait_until(lambda: queries.are_settled([image_id]), wait)
             return 201, await queries.get_image(image_id, links)
@@ -123,7 +132,15 @@ async def upload_multiple(
 
         async def run(claim: Claim | None) -> tuple[int, Any]:
             outcomes = await add_files(
-                ref, files, fields, settings=settings, store=store, pool=pool, actor=actor, claim=claim
+                ref,
+                files,
+                fields,
+                settings=settings,
+                store=store,
+                pool=pool,
+                actor=actor,
+                claim=claim,
+                priority=BULK,
             )
             stored = [outcome.image_id for outcome in outcomes if outcome.image_id is not None]
             await wait_until(lambda: queries.are_settled(stored), wait)

@@ -1,16 +1,22 @@
-"""What this portal takes in, by entity type, and the one way by which a file becomes known as a safe picture."""
+"""What this portal takes in, by entity type, and how much of it at the same time; the one way to be a safe picture."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
-from portal.errors import TooLarge
+from portal.errors import Busy, DiskFull, TooLarge
 from portal.gallery.forms import ReceivedPicture
 from portal.imaging.formats import DANGEROUS
 from portal.imaging.pool import RenderPool
 from portal.imaging.scan import Address, scan
 from portal.imaging.verify import PATTERNS, Limits, Verified
 from portal.settings import Settings, UploadRules
+from portal.storage.store import Store
+
+AT_ONCE: Final = 256  # uploads that one process has in hand at the same time; each holds a small buffer and a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +50,45 @@ async def verify_upload(received: ReceivedPicture, rules: Rules, pool: RenderPoo
     if rules.scanner is not None:
         await scan(rules.scanner, received.path)
     return verified
+
+
+class Promise:
+    """Room on the disk that an upload under way may need."""
+
+    def __init__(self, bytes: int) -> None:
+        self.bytes = bytes
+
+    def fulfil(self) -> None:
+        """All of it has arrived: from now on the disk itself knows."""
+        self.bytes = 0
+
+
+class Intake:
+    """The uploads that this process has in hand. Beyond AT_ONCE the next one is told to come back."""
+
+    def __init__(self) -> None:
+        self._promises: set[Promise] = set()
+
+    @asynccontextmanager
+    async def admit(self, store: Store, floor: int, announced: int) -> AsyncIterator[Promise]:
+        """Raises Busy, and DiskFull when `announced` bytes would not fit beside those of the others; before a byte is read."""
+        if len(self._promises) >= AT_ONCE:
+            raise Busy("Many uploads are under way. This one can start in a moment.", retry_after=1)
+        promise = Promise(announced)
+        self._promises.add(promise)
+        try:
+            await refuse_when_disk_is_full(store, floor, sum(each.bytes for each in self._promises))
+            yield promise
+        finally:
+            self._promises.remove(promise)
+
+
+async def refuse_when_disk_is_full(store: Store, floor: int, coming: int = 0) -> None:
+    """Raises DiskFull when fewer than `floor` bytes will be free once `coming` ones are there; deletes still work then."""
+    free = await store.free_bytes()
+    if free - coming < floor:
+        on_their_way = f", {coming / 2**20:.0f} MB are on their way" if free >= floor else ""
+        raise DiskFull(
+            f"The disk is nearly full: {free // 2**20} MB are free{on_their_way} and {floor // 2**20} MB are kept back. "
+            "Free some space, then add the picture again."
+        )

@@ -23,6 +23,7 @@ from portal.gallery.image_pages import show_again
 from portal.gallery.queries import parse_image_id
 from portal.gallery.twins import lookalikes_of
 from portal.gallery.uploads import MAX_FILES, Outcome, add_files, body_hash, received
+from portal.jobs.queue import URGENT
 from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.exceptions import wants_json
@@ -144,7 +145,17 @@ async def upload(
 
         async def run(claim: Any) -> tuple[int, Any]:
             outcomes.extend(
-                await add_files(ref, files, fields, settings=settings, store=store, pool=pool, actor=actor, claim=claim)
+                await add_files(
+                    ref,
+                    files,
+                    fields,
+                    settings=settings,
+                    store=store,
+                    pool=pool,
+                    actor=actor,
+                    claim=claim,
+                    priority=URGENT,
+                )
             )
             stored = [str(each.image_id) for each in outcomes if each.image_id]
             if not stored and outcomes[0].error is not None and (wants_json(request) or is_htmx(request)):

@@ -14,7 +14,7 @@ from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.entities.kinds import EntityRef
-from portal.errors import Conflict, DiskFull, Duplicate, NotFound, PortalError, Stale
+from portal.errors import Conflict, Duplicate, NotFound, PortalError, Stale
 from portal.gallery import places
 from portal.gallery.arrivals import announce_original
 from portal.gallery.forms import PictureFields, ReceivedPicture
@@ -23,7 +23,7 @@ from portal.idempotency import Claim, remember
 from portal.imaging.formats import clean_filename
 from portal.imaging.pool import RenderPool
 from portal.imaging.verify import Verified
-from portal.jobs.queue import URGENT, enqueue
+from portal.jobs.queue import BULK, URGENT, USUAL, enqueue
 from portal.storage.keys import original_key
 from portal.storage.store import Store
 from portal.tables import Image
@@ -31,6 +31,7 @@ from portal.tables import Image
 log = structlog.get_logger()
 
 RENDER: Final = "render"
+CROWD: Final = 12  # pictures of one sender that wait in one gallery; those beyond are bulk
 
 
 async def add_image(
@@ -44,11 +45,12 @@ async def add_image(
     actor: Actor,
     claim: Claim | None = None,
     part: str = "0",
+    priority: int = USUAL,
 ) -> UUID:
     """Verify, store the bytes, then row and job in one transaction; the id is durable when this returns.
 
     With a `claim`, a part that an interrupted first try had stored already gives its id again.
-    Raises FileRefused, NoSuchEntity, Duplicate (with `image_id`), DiskFull, Unavailable; then nothing is kept.
+    Raises FileRefused, NoSuchEntity, Duplicate (with `image_id`), Busy, DiskFull, Unavailable; then nothing is kept.
     """
     if claim is not None and part in claim.stored:
         return UUID(claim.stored[part])
@@ -60,7 +62,7 @@ async def add_image(
         async with database.transaction():
             await announce_original(image_id)
             await store.adopt(received.path, key)
-            await _insert(ref, image_id, received, fields, verified, actor)
+            await _insert(ref, image_id, received, fields, verified, actor, priority)
             await remember(claim, part, str(image_id))
     except PortalError:
         await store.delete([key])
@@ -93,11 +95,13 @@ async def _insert(
     fields: PictureFields,
     verified: Verified,
     actor: Actor,
+    priority: int,
 ) -> None:
     gallery = await places.lock_gallery(ref)
     if not fields.allow_duplicate:
         await _refuse_duplicate(gallery.pk, received.sha256)
     filename = clean_filename(received.filename)
+    priority = await _turn_of(priority, gallery.pk, actor)
     await Image.insert(
         Image(
             id=image_id,
@@ -125,17 +129,21 @@ async def _insert(
     await places.ensure_primary(gallery)
     after = {"entity": str(ref), "filename": filename, "sha256": received.sha256, "bytes": received.bytes}
     await record(actor, "image.add", "image", str(image_id), after=after)
-    await enqueue(RENDER, {"image": str(image_id)}, priority=URGENT)
+    await enqueue(RENDER, {"image": str(image_id)}, priority=priority)
 
 
-async def refuse_when_disk_is_full(store: Store, floor: int) -> None:
-    """Raises DiskFull when fewer than `floor` bytes are free; deletes and the trash still work then."""
-    free = await store.free_bytes()
-    if free < floor:
-        raise DiskFull(
-            f"The disk is nearly full: {free // 2**20} MB are free and {floor // 2**20} MB are kept back. "
-            "Free some space, then add the picture again."
-        )
+async def _turn_of(priority: int, entity: int, actor: Actor) -> int:
+    """What is many does not hold up what is few: a single picture overtakes the rest of three hundred."""
+    if not BULK < priority <= URGENT:
+        return priority
+    crowd = await database.fetch_value(
+        """SELECT count(*) FROM (SELECT 1 FROM image WHERE status IN ('pending', 'processing')
+           AND entity = $1 AND uploaded_by = $2 LIMIT $3) AS waiting""",
+        entity,
+        actor.name,
+        CROWD,
+    )
+    return priority if crowd < CROWD else BULK
 
 
 async def change_image(image_id: UUID, changes: dict[str, Any], *, actor: Actor, revision: int | None = None) -> None:

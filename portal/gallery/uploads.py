@@ -15,16 +15,16 @@ from portal.audit.actors import Actor
 from portal.entities.kinds import EntityRef
 from portal.errors import Busy, FormError, PortalError, Running
 from portal.gallery.forms import PictureFields, ReceivedPicture
-from portal.gallery.intake import rules_of
-from portal.gallery.service import add_image, refuse_when_disk_is_full
+from portal.gallery.intake import Intake, rules_of
+from portal.gallery.service import add_image
 from portal.idempotency import Claim
 from portal.imaging.pool import RenderPool
+from portal.jobs.queue import USUAL
 from portal.settings import ENTITY_TYPES, Settings
 from portal.storage.store import Store
-from portal.web.forms import ReceivedFile, Upload, read_upload
+from portal.web.forms import ReceivedFile, Upload, announced_bytes, most_bytes, read_upload
 
 MAX_FILES: Final = 100
-AT_ONCE: Final = 256  # uploads that one process reads at the same time; each holds a small buffer and a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +34,6 @@ class Outcome:
     filename: str
     image_id: UUID | None
     error: PortalError | None
-
-
-class Intake:
-    """How many uploads are under way. Beyond AT_ONCE the next one is told to come back."""
-
-    def __init__(self) -> None:
-        self._under_way = 0
-
-    @asynccontextmanager
-    async def admit(self, store: Store, settings: Settings) -> AsyncIterator[None]:
-        """Raises Busy, DiskFull; before a byte of the body is read."""
-        if self._under_way >= AT_ONCE:
-            raise Busy("Many uploads are under way. This one can start in a moment.", retry_after=1)
-        self._under_way += 1
-        try:
-            await refuse_when_disk_is_full(store, settings.free_space_bytes)
-            yield
-        finally:
-            self._under_way -= 1
 
 
 def check_names(fields: Mapping[str, str]) -> None:
@@ -70,11 +51,14 @@ async def received(
     """The request's fields and files on our disk, removed again at the end unless they were stored."""
     largest = max(settings.uploads_of(kind).max_bytes for kind in ENTITY_TYPES)
     intake: Intake = request.app.state.intake
-    async with intake.admit(store, settings):
+    most = most_bytes(largest, max_files)
+    announced = min(announced_bytes(request) or largest, most)  # more than `most` is too large for us, not for the disk
+    async with intake.admit(store, settings.free_space_bytes, announced) as promise:
         csrf = request.scope.get("csrf")
         async with read_upload(
             request, temp_dir=settings.temp_dir, max_bytes=largest, max_files=max_files, csrf=csrf
         ) as upload:
+            promise.fulfil()
             check_names(upload.fields)
             yield upload
 
@@ -90,14 +74,23 @@ async def add_file(
     actor: Actor,
     claim: Claim | None,
     part: str = "0",
+    priority: int = USUAL,
 ) -> UUID:
     """Raises what `add_image` raises, and what reading the file had found."""
     if file.refused is not None:
         raise file.refused
     picture = ReceivedPicture(file.path, file.filename, file.bytes, file.sha256)
-    rules = rules_of(settings, ref.type)
     return await add_image(
-        ref, picture, fields, rules=rules, store=store, pool=pool, actor=actor, claim=claim, part=part
+        ref,
+        picture,
+        fields,
+        rules=rules_of(settings, ref.type),
+        store=store,
+        pool=pool,
+        actor=actor,
+        claim=claim,
+        part=part,
+        priority=priority,
     )
 
 
@@ -111,6 +104,7 @@ async def add_files(
     pool: RenderPool,
     actor: Actor,
     claim: Claim | None,
+    priority: int = USUAL,
 ) -> list[Outcome]:
     """One after the other, in the order sent; a refused file does not stop the others."""
     outcomes: list[Outcome] = []
@@ -126,6 +120,7 @@ async def add_files(
                 actor=actor,
                 claim=claim,
                 part=str(number),
+                priority=priority,
             )
             outcomes.append(Outcome(file.filename, image_id, None))
             fields = replace(fields, is_primary=False)  # that was the first of them
@@ -133,6 +128,8 @@ async def add_files(
             if error.status >= 500 or error.status == 404 or isinstance(error, Running):
                 raise  # not about this file
             outcomes.append(Outcome(file.filename, None, error))
+            if isinstance(error, Busy):  # the others would wait as long, each
+                return [*outcomes, *(Outcome(other.filename, None, error) for other in files[number + 1 :])]
     return outcomes
 
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Sequence
 from itertools import count
 from pathlib import Path
 
-from portal.errors import FileRefused, NotAnImage, TooManyPixels, Unavailable
+from portal.errors import Busy, FileRefused, NotAnImage, TooManyPixels, Unavailable
 from portal.imaging import wire
 from portal.imaging.edits import NONE, Edits
 from portal.imaging.render import Rendered
@@ -24,6 +24,7 @@ from portal.imaging.verify import Limits, Verified
 
 VERIFY_NICE = 5  # before renditions (10), behind the server's own loop (0)
 VERIFY_CPU_SECONDS = 10
+VERIFY_PATIENCE = 30  # seconds for which somebody's upload may wait for a child
 START_SECONDS = 30  # 0.2 on an idle machine
 RENDER_PATIENCE = 3  # a rendition may take so many times the CPU and the wall time of a verification
 _ROOT = Path(__file__).resolve().parents[2]
@@ -47,13 +48,15 @@ class RenderPool:
         await asyncio.gather(self._verifying.close(), self._rendering.close(), self._heavy.close())
 
     async def verify(self, path: Path, filename: str, limits: Limits) -> Verified:
-        """Raises a FileRefused; Unavailable or OSError when it is not the picture's fault."""
+        """Raises a FileRefused; Busy when too many others wait; Unavailable or OSError when it is not the picture's fault."""
 
         def task(may_be_heavy: bool) -> wire.Task:
             name = filename.encode("utf-8", "surrogatepass")
             return wire.VerifyTask(_absolute(path), name, limits, VERIFY_CPU_SECONDS, may_be_heavy)
 
-        answer = await self._ask(self._verifying, task(False), task(True), self._wall_seconds, priority=0)
+        answer = await self._ask(
+            self._verifying, task(False), task(True), self._wall_seconds, priority=0, patience=VERIFY_PATIENCE
+        )
         assert isinstance(answer, wire.VerifyDone)
         return answer.verified
 
@@ -76,12 +79,20 @@ class RenderPool:
         return answer.renditions
 
     async def _ask(
-        self, lane: _Lane, light: wire.Task, heavy: wire.Task, wall_seconds: float, priority: int
+        self,
+        lane: _Lane,
+        light: wire.Task,
+        heavy: wire.Task,
+        wall_seconds: float,
+        *,
+        priority: int,
+        patience: float | None = None,
     ) -> wire.Answer:
         """The child itself says whether a picture is heavy: it reads the header anyway, off our event loop."""
-        answer = await lane.ask(light, wall_seconds)
+        async with _no_longer_than(patience, lane.slot()):
+            answer = await lane.ask(light, wall_seconds)
         if isinstance(answer, wire.Heavy):
-            async with self._heavy_turn.turn(priority):
+            async with _no_longer_than(patience, self._heavy_turn.turn(priority)):
                 answer = await self._heavy.ask(heavy, wall_seconds)
         if isinstance(answer, wire.Refused):
             raise _refusal(answer)
@@ -105,6 +116,20 @@ def _failure(answer: wire.Failed) -> Exception:
     if answer.errno is not None:
         return OSError(answer.errno, answer.detail)
     return RuntimeError(f"decoding child: {answer.detail}")
+
+
+@contextlib.asynccontextmanager
+async def _no_longer_than(
+    seconds: float | None, turn: contextlib.AbstractAsyncContextManager[None]
+) -> AsyncGenerator[None]:
+    """`turn`, waited for so long at most. Raises Busy: who holds a connection open should know, and come back."""
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(seconds):
+                await stack.enter_async_context(turn)
+        except TimeoutError as error:
+            raise Busy("Many pictures are being checked. This one can be added in a moment.", retry_after=5) from error
+        yield
 
 
 class _Turnstile:
@@ -205,12 +230,15 @@ class _Lane:
             await child.process.wait()
         self._idle, self._dying = [], []
 
+    def slot(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """To be held while one asks."""
+        return self._slots
+
     async def ask(self, task: wire.Task, wall_seconds: float) -> wire.Answer:
         message = wire.pack(task)
-        async with self._slots:
-            for _ in range(3):
-                with contextlib.suppress(_NotTaken):
-                    return await self._ask_one(message, wall_seconds)
+        for _ in range(3):
+            with contextlib.suppress(_NotTaken):
+                return await self._ask_one(message, wall_seconds)
         raise Unavailable("Pictures can't be opened at the moment. Add it again in a minute.", retry_after=30)
 
     async def _ask_one(self, message: bytes, wall_seconds: float) -> wire.Answer:

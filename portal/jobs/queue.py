@@ -18,7 +18,8 @@ from pgqueuer.ports.driver import Driver
 
 from portal import database
 
-URGENT: Final = 10  # somebody waits for it
+AWAITED: Final = 20  # somebody holds a connection open for it
+URGENT: Final = 10  # somebody looks at a page where it will appear
 USUAL: Final = 0
 BULK: Final = -10
 

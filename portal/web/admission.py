@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Scope, Send
 
 IDLE_SECONDS: Final = 30.0  # between two pieces of a body
-BODY_SECONDS: Final = 600.0  # for the whole of it: 15 MB at a modem's pace
+BODY_SECONDS: Final = 60.0  # for the whole of it, and a second more for each PACE bytes that have come
+PACE: Final = 16 * 1024
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _ELSEWHERE: Final = "This request came from another site and was refused."
 
@@ -70,15 +71,16 @@ def too_large(limit: int) -> TooLarge:
 
 def _bounded(receive: Receive, limit: int | None) -> Receive:
     """The same body, but no longer than `limit` bytes, and never waited for too long. What comes after it may wait."""
-    ends = time.monotonic() + BODY_SECONDS
+    began = time.monotonic()
     received, complete = 0, False
 
     async def receive_bounded() -> Any:
         nonlocal received, complete
         if complete:
             return await receive()
+        left = began + BODY_SECONDS + received / PACE - time.monotonic()
         try:
-            async with asyncio.timeout(min(IDLE_SECONDS, max(0.0, ends - time.monotonic()))):
+            async with asyncio.timeout(min(IDLE_SECONDS, max(0.0, left))):
                 message: Any = await receive()
         except TimeoutError as error:
             raise TooSlow("The request did not arrive in time. Check the connection and try again.") from error

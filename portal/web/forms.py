@@ -107,8 +107,8 @@ async def read_upload(
     is too much, Forbidden.
     """
     parser = _parser(request)
-    most = max_files * max_bytes + MAX_BODY
-    if _announced(request) > most:
+    most = most_bytes(max_bytes, max_files)
+    if announced_bytes(request) > most:
         raise TooLarge(f"This is more than the {most // 2**20} MB that are taken at once.")
     due: Any = request.scope.get("csrf_due")
     reader = _Reader(temp_dir, max_bytes, max_files, file_fields, (csrf or due) if due else None)
@@ -131,7 +131,13 @@ def _parser(request: AnyRequest) -> PushMultipartParser:
     )
 
 
-def _announced(request: AnyRequest) -> int:
+def most_bytes(max_bytes: int, max_files: int) -> int:
+    """Of a whole upload: its files, its text and what stands between them."""
+    return max_files * max_bytes + MAX_BODY
+
+
+def announced_bytes(request: AnyRequest) -> int:
+    """0 when the request does not say how long it is."""
     length = request.headers.get("content-length", "")
     return int(length[:18]) if length.isascii() and length.isdigit() else 0
 
