@@ -284,6 +284,23 @@ async def test_a_stalled_upload_is_given_up(
     nothing_left()
 
 
+async def test_an_upload_that_only_dribbles_is_given_up_and_one_that_keeps_its_pace_is_not(
+    app: Litestar, bearer: str, nothing_left: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dribble() -> dict[str, Any]:
+        await asyncio.sleep(0.02)
+        return piece(b"a")
+
+    monkeypatch.setattr(admission, "BODY_SECONDS", 0.1)
+    answers = await sending(app, bearer, [piece(START[:200]), *[dribble] * 100])
+    assert answers[0]["status"] == 408
+    nothing_left()
+    monkeypatch.setattr(admission, "PACE", 1)
+    answers = await sending(app, bearer, [piece(START), *[dribble] * 10, {**piece(b"\r\n" + END), "more_body": False}])
+    assert answers[0]["status"] == 201
+    nothing_left()
+
+
 async def test_a_cancelled_upload_leaves_no_file(
     app: Litestar, bearer: str, settings: Settings, nothing_left: Any
 ) -> None:

@@ -221,25 +221,6 @@ async def test_many_for_nobody_are_one_refusal(editor: httpx.AsyncClient) -> Non
     assert (await editor.post(MANY, data=MUG, files={"file": ("1.jpg", samples.jpeg())})).status_code == 422
 
 
-async def test_a_full_disk_takes_no_picture_and_lets_go_of_those_it_has(
-    editor: httpx.AsyncClient, app: Litestar, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = [(await upload(editor, samples.distinct(number))).json()["id"] for number in (1, 2)]
-
-    async def none() -> int:
-        return 0
-
-    monkeypatch.setattr(type(app.state.parts.store), "free_bytes", lambda self: none())
-    for answer in (
-        await upload(editor, samples.distinct(3)),
-        await upload_many(editor, ("3.jpg", samples.distinct(3))),
-    ):
-        assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
-    assert (await editor.post(f"/api/images/{ids[0]}/trash")).status_code == 200
-    assert (await editor.delete(f"/api/images/{ids[1]}")).status_code == 204
-    assert await database.fetch_value("SELECT count(*) FROM audit WHERE action IN ('image.trash', 'image.delete')") == 2
-
-
 async def test_roles_are_asked_before_the_body_is_read(app: Litestar, editor: httpx.AsyncClient) -> None:
     async def unread() -> AsyncIterator[bytes]:
         raise AssertionError("the body was read")
