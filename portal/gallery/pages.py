@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar import Response, Router, get, post
@@ -20,6 +19,7 @@ from portal.gallery import disposal, queries, service
 from portal.gallery.entity_pages import type_view
 from portal.gallery.forms import read_picture_fields
 from portal.gallery.image_pages import show_again
+from portal.gallery.limits import upload_limits
 from portal.gallery.queries import parse_image_id
 from portal.gallery.twins import lookalikes_of
 from portal.gallery.uploads import MAX_FILES, Outcome, add_files, body_hash, received
@@ -33,25 +33,6 @@ from portal.web.parameters import Cursor, PathText, TheActor, TheLinks, ThePool,
 from portal.web.rendering import AnyRequest, Toast, after, is_htmx, page, redirect, render, shell_context
 
 PAGE: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """What the upload zone checks before it sends."""
-
-    max_bytes: int
-    max_mb: int
-    max_pixels: int
-    accept: str
-    extensions: list[str]
-
-
-def upload_limits(settings: Settings, entity_type: str) -> UploadLimits:
-    rules = settings.uploads_of(entity_type)
-    kinds = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"}
-    accept = ",".join(media for extension, media in kinds.items() if extension in rules.allowed_extensions)
-    extensions = sorted(rules.allowed_extensions)
-    return UploadLimits(rules.max_bytes, rules.max_bytes // 2**20, rules.max_pixels, accept, extensions)
 
 
 @get("/entities/{type:str}/{id:str}", name="gallery:show", include_in_schema=False, **permit("viewer"))
