@@ -111,12 +111,15 @@ class Store:
         with plain_words():
             if not (self.root / MARKER).is_file():
                 self._begin_root(known)
+            self._sync(self.root / MARKER, os.O_RDONLY)  # an earlier start may have failed just before this
+            self._sync(self.root)
             (self.root / TEMP).mkdir(mode=0o700, exist_ok=True)
 
     def _begin_root(self, known: bool) -> None:
-        for folder in reversed([one for one in (self.root, *self.root.parents) if not one.exists()]):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            self._sync_folder(folder.parent)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in self.root.parents:
+            if os.access(folder, os.R_OK):
+                self._sync(folder)
         foreign = {entry.name for entry in self.disk.scandir(self.root)} - {MARKER, TEMP, "lost+found"}
         if known or foreign:
             raise self._not_mounted()
@@ -124,17 +127,15 @@ class Store:
             file = self.disk.open(self.root / MARKER, _CREATE, 0o600)
             try:
                 self.disk.write_all(file, _MARKER_TEXT)
-                self.disk.fsync(file)
             finally:
                 os.close(file)
-        self._sync_folder(self.root)
 
-    def _sync_folder(self, path: Path) -> None:
-        folder = self.disk.open(path, _FOLDER & ~os.O_NOFOLLOW)
+    def _sync(self, path: Path, flags: int = _FOLDER & ~os.O_NOFOLLOW) -> None:
+        file = self.disk.open(path, flags)
         try:
-            self.disk.fsync(folder)
+            self.disk.fsync(file)
         finally:
-            os.close(folder)
+            os.close(file)
 
     def _check_marker(self) -> None:
         with plain_words():

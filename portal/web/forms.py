@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import structlog
 from litestar import Request
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from portal.errors import BadRequest, Forbidden, PortalError, TooLarge, UnsupportedFormat
+from portal.storage.disk import Disk, plain_words
+
+log = structlog.get_logger()
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -98,20 +102,21 @@ async def read_upload(
     max_files: int = 1,
     csrf: str | None = None,
     file_fields: Collection[str] = ("file", "files"),
+    disk: Disk | None = None,
 ) -> AsyncIterator[Upload]:
     """A multipart body, streamed to `temp_dir`; whatever still lies there is removed at the end.
 
     A file above `max_bytes` is dropped while it comes in and listed with `refused`; the others go on. `csrf` is the
     session's token; where no header brought it, it must be the first field (also when this argument is forgotten).
     Raises BadRequest for a broken body, UnsupportedFormat for another content type, TooLarge when everything together
-    is too much, Forbidden.
+    is too much, Forbidden; DiskFull and Unavailable when the files cannot be written.
     """
     parser = _parser(request)
     most = most_bytes(max_bytes, max_files)
     if announced_bytes(request) > most:
         raise TooLarge(f"This is more than the {most // 2**20} MB that are taken at once.")
     due: Any = request.scope.get("csrf_due")
-    reader = _Reader(temp_dir, max_bytes, max_files, file_fields, (csrf or due) if due else None)
+    reader = _Reader(temp_dir, max_bytes, max_files, file_fields, (csrf or due) if due else None, disk or Disk())
     try:
         await _read_all(request, parser, reader, most)
         yield reader.upload
@@ -173,7 +178,13 @@ class _Reader:
     """Takes the parser's events: a part's head, its bytes, its end."""
 
     def __init__(
-        self, temp_dir: Path, max_bytes: int, max_files: int, file_fields: Collection[str], csrf: str | None
+        self,
+        temp_dir: Path,
+        max_bytes: int,
+        max_files: int,
+        file_fields: Collection[str],
+        csrf: str | None,
+        disk: Disk,
     ) -> None:
         self.upload = Upload()
         self._temp_dir, self._max_bytes, self._max_files, self._file_fields = (
@@ -182,7 +193,7 @@ class _Reader:
             max_files,
             file_fields,
         )
-        self._csrf = csrf
+        self._csrf, self._disk = csrf, disk
         self._text_left = MAX_BODY
         self._head: MultipartSegment | None = None
         self._text = bytearray()
@@ -208,7 +219,7 @@ class _Reader:
             raise BadRequest(f"Send files as the field {' or '.join(self._file_fields)}.")
         if len(self._paths) > self._max_files:
             raise BadRequest(f"Send at most {self._max_files} file{'s' if self._max_files != 1 else ''} at once.")
-        self._file = _FileWriter(self._temp_dir / f"{secrets.token_hex(16)}.part", self._max_bytes)
+        self._file = _FileWriter(self._temp_dir / f"{secrets.token_hex(16)}.part", self._max_bytes, self._disk)
         self._paths.append(self._file)
 
     async def _add(self, data: bytes | bytearray) -> None:
@@ -277,8 +288,9 @@ def _check_head(head: MultipartSegment) -> None:
 class _FileWriter:
     """Bytes on their way to a file of mode 0600; hashed and written in a thread, a few hundred KB at a time."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, path: Path, max_bytes: int, disk: Disk) -> None:
         self.path = path
+        self._disk = disk
         self.bytes = 0
         self.is_too_large = False
         self._max_bytes = max_bytes
@@ -325,11 +337,12 @@ class _FileWriter:
                 self._writing = None
 
     def _write(self, data: bytes) -> None:
-        if self._descriptor is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._descriptor = os.open(self.path, flags, 0o600)
         self._hash.update(data)
-        _write_all(self._descriptor, data)
+        with plain_words():
+            if self._descriptor is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._descriptor = self._disk.open(self.path, flags, 0o600)
+            self._disk.write_all(self._descriptor, data)
 
     def _write_last(self, data: bytes) -> None:
         self._write(data)
@@ -341,11 +354,10 @@ class _FileWriter:
             os.close(descriptor)
 
     def _close_and_unlink(self) -> None:
-        self._close()
-        self.path.unlink(missing_ok=True)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+        try:
+            self._close()
+            self._disk.unlink(self.path)
+        except FileNotFoundError:
+            return  # stored, or never begun
+        except OSError as error:  # the answer stands all the same; a clean-up finds the file
+            log.warning("an upload's temporary file stays", cause=repr(error))

@@ -1,0 +1,64 @@
+"""A disk whose n-th call fails, and which knows what a power cut would take."""
+
+from __future__ import annotations
+
+import errno
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from portal.storage.disk import Disk
+
+CALLS = frozenset(name for name, each in vars(Disk).items() if isinstance(each, staticmethod)) | {"scandir"}
+CODES = (errno.EIO, errno.ENOSPC, errno.EACCES)
+
+
+class ShakyDisk(Disk):
+    """`arm` it; then `struck` names the call that failed. What fails has done half of its work where that is possible."""
+
+    def __init__(self) -> None:
+        self.struck: list[str] = []
+        self.unsynced: set[int] = set()  # inodes: files with new bytes, folders with other names in them
+        self._nth, self._code, self._lasting, self._count = 0, 0, False, 0
+
+    def arm(self, nth: int, code: int, *, lasting: bool) -> None:
+        """The `nth` call from now on, and with `lasting` every later one, fails."""
+        self.struck, self._nth, self._code, self._lasting, self._count = [], nth, code, lasting, 0
+
+    def disarm(self) -> None:
+        self._nth = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        return partial(self._call, name, found) if name in CALLS else found
+
+    def _call(self, name: str, call: Any, *arguments: Any, **options: Any) -> Any:
+        self._count += 1
+        if self._nth and (self._count == self._nth or (self._lasting and self._count > self._nth)):
+            self.struck.append(name)
+            if name == "write":
+                file, data = arguments
+                os.write(file, data[: len(data) // 2])
+            raise OSError(self._code, os.strerror(self._code))
+        done = call(*arguments, **options)
+        self._note(name, done, *arguments, **options)
+        return done
+
+    def _note(self, name: str, done: Any, first: Any, second: Any = None, *_: Any, **options: int) -> None:
+        if name == "fsync":
+            self.unsynced.discard(_inode(first))
+        elif name == "write":
+            self.unsynced.add(_inode(first))
+        elif name in {"mkdir", "rename", "unlink"} or (name == "open" and second & os.O_CREAT):
+            folders = {options[key] for key in ("dir_fd", "src_dir_fd", "dst_dir_fd") if key in options}
+            self.unsynced |= {_inode(folder) for folder in folders}
+
+    def lost_by_a_power_cut(self, root: Path) -> list[str]:
+        """What lies under the root, but in temp/, and was not synced since it changed."""
+        paths = [root, *(path for path in root.rglob("*") if "temp" not in path.relative_to(root).parts)]
+        return [str(path) for path in paths if path.stat().st_ino in self.unsynced]
+
+
+def _inode(file: int) -> int:
+    return os.fstat(file).st_ino
