@@ -190,6 +190,83 @@ def mpo() -> bytes:
     return save(scene(640, 480), "MPO", save_all=True, append_images=[second])
 
 
+def with_chunk(data: bytes, kind: bytes, body: bytes) -> bytes:
+    """A PNG with one more chunk before its end."""
+    return data[:-12] + _chunk(kind, body) + data[-12:]
+
+
+def packed_text(kind: bytes, text: bytes) -> bytes:
+    """The body of a zTXt, iTXt or iCCP chunk that holds this text compressed."""
+    between = {b"zTXt": b"\0", b"iCCP": b"\0", b"iTXt": b"\1\0en\0Titel\0"}[kind]
+    return b"Title\0" + between + zlib.compress(text)
+
+
+def bad_checksum(kind: bytes, data: bytes | None = None) -> bytes:
+    """A PNG whose chunk of this kind is not what its checksum says, though it may well decode."""
+    data = png() if data is None else data
+    at = data.index(kind)
+    (length,) = struct.unpack_from(">I", data, at - 4)
+    end = at + 4 + length
+    return data[:end] + bytes([data[end] ^ 1]) + data[end + 1 :]
+
+
+def enlarged(width: int = 7000, height: int = 7000, **options: Any) -> bytes:
+    """A JPEG of 640 x 480 whose header claims more: the decoder alone would fill up with grey."""
+    data = bytearray(jpeg(**options))
+    at = data.index(b"\xff\xc2" if options.get("progressive") else b"\xff\xc0")
+    struct.pack_into(">HH", data, at + 5, height, width)
+    return bytes(data)
+
+
+def plain(format: str, side: int = 1500, **options: Any) -> bytes:
+    """One colour and nothing else: as few bytes as so many pixels can have."""
+    return save(Image.new(options.pop("mode", "L"), (side, side)), format, **options)
+
+
+def with_webp_chunk(kind: bytes, body: bytes, length: int | None = None) -> bytes:
+    """A WebP with one more chunk, which claims to be `length` long."""
+    data = webp() + kind + struct.pack("<I", len(body) if length is None else length) + body + b"\0" * (len(body) & 1)
+    return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+
+
+def in_webp_frame(payload: bytes) -> bytes:
+    """An animated WebP; inside its first frame stands a chunk that no decoder knows."""
+    data = animated("WEBP")
+    at = data.index(b"ANMF")
+    (length,) = struct.unpack_from("<I", data, at + 4)
+    chunk = b"noop" + struct.pack("<I", len(payload)) + payload + b"\0" * (len(payload) & 1)
+    end = at + 8 + length + (length & 1)
+    data = data[: at + 4] + struct.pack("<I", end - at - 8 + len(chunk)) + data[at + 8 : end] + chunk + data[end:]
+    return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+
+
+def gif_comment(*parts: bytes) -> bytes:
+    """A GIF whose comment is stored in these parts, each behind its length."""
+    blocks = b"".join(bytes([len(part)]) + part for part in parts)
+    return gif()[:-1] + b"!\xfe" + blocks + b"\0;"
+
+
+def gif_stray(payload: bytes) -> bytes:
+    """A GIF with bytes between its blocks that belong to none."""
+    return gif()[:-1] + b"\0" + payload + b";"
+
+
+def with_location_in(format: str) -> bytes:
+    """JPEG, PNG (its eXIf chunk) or WEBP that says where it was taken and with which camera."""
+    exif = Image.Exif()
+    exif[0x0110], exif[0x013B], exif[0xA431] = "Pixel 9", "SECRET-AUTHOR", "SECRET-SERIAL"
+    exif.get_ifd(GPS).update({1: "N", 2: (52.0, 30.0, 0.0), 3: "E", 4: (13.0, 24.0, 0.0), 29: "SECRET-PLACE"})
+    return save(scene(640, 480), format, exif=exif)
+
+
+def with_exif(tags: dict[int, Any] | None = None, details: dict[int, Any] | None = None) -> bytes:
+    """A JPEG with these EXIF tags: of the picture, and of how it was taken."""
+    exif = Image.Exif()
+    exif.update(tags or {})
+    exif.get_ifd(0x8769).update(details or {})
+    return jpeg(exif=exif)
+
+
 # What people try that is no picture of ours, by the name they would give it.
 FOREIGN: dict[str, bytes] = {
     "page.pdf": b"%PDF-1.7\n" + bytes(100),

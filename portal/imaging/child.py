@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from portal.errors import FileRefused
+from portal.errors import FileRefused, TooManyPixels
 from portal.imaging import render, verify, wire
 from portal.imaging.anatomy import Anatomy, walk
 from portal.imaging.decode import Image
@@ -75,6 +75,8 @@ def _answer(task: wire.Task) -> wire.Answer:
         return _verify(task) if isinstance(task, wire.VerifyTask) else _render(task)
     except FileRefused as refusal:
         return wire.Refused(type(refusal).__name__, refusal.message, repr(refusal.__cause__))
+    except MemoryError as error:  # before the decoder, which names its own
+        return wire.Refused(TooManyPixels.__name__, verify.TOO_MUCH_MEMORY, repr(error))
     except OSError as error:  # of the file itself: what a decoder raises has become a refusal
         return wire.Failed(error.errno, str(error))
     except Exception as error:
@@ -94,7 +96,7 @@ def _verify(task: wire.VerifyTask) -> wire.Answer:
     format, anatomy = verify.inspect(data, filename, task.limits)
     if not task.may_be_heavy and _is_heavy(format, anatomy, anatomy.frames):
         return wire.Heavy()
-    return wire.VerifyDone(verify.verify_pixels(data, format, anatomy, task.limits))
+    return wire.VerifyDone(verify.verify_pixels(data, filename, format, anatomy, task.limits))
 
 
 def _render(task: wire.RenderTask) -> wire.Answer:

@@ -38,9 +38,15 @@ PATTERNS: tuple[bytes, ...] = (
     b"eval(",
     b"%pdf-",
     b"eicar-standard-antivirus-test-file",
+    b"this program cannot be run in dos mode",
+    b"rar!\x1a\x07",
+    b"7z\xbc\xaf\x27\x1c",
 )
-_ARCHIVE = b"PK\x03\x04"  # short, so only where an archive would begin: right behind the picture
+# Short, so only where they would begin: right behind the picture.
+_BEGINNINGS = (b"PK\x03\x04", b"\x7fELF", b"\x1f\x8b\x08")
+_ARCHIVE = (b"pk\x01\x02", b"pk\x05\x06")  # the table at a ZIP's end, wherever it begins
 _LOOKS_SIDE = 256  # what placeholder and fingerprint are made from
+TOO_MUCH_MEMORY = "The picture needs more memory than one picture may have. Scale it down and add it again."
 
 
 @dataclass(frozen=True)
@@ -77,30 +83,32 @@ def check_header(path: Path, filename: str, limits: Limits) -> Format:
 
 
 def verify(path: Path, filename: str, limits: Limits) -> Verified:
-    """Header, then every frame. Raises a FileRefused."""
+    """Header, then every frame, then whether the name says what it is. Raises a FileRefused."""
     data = path.read_bytes()
     format, anatomy = inspect(data, filename, limits)
-    return verify_pixels(data, format, anatomy, limits)
+    return verify_pixels(data, filename, format, anatomy, limits)
 
 
 def inspect(data: bytes, filename: str, limits: Limits) -> tuple[Format, Anatomy]:
     """The checks before any decoder, in their order: name, magic bytes, structure, limits, active content."""
-    extension = check_filename(filename, limits.extensions, limits.dangerous)
+    check_filename(filename, limits.extensions, limits.dangerous)
     if not data:
         raise EmptyFile("The file is empty: 0 bytes arrived.")
     format = sniff(data[:16])
     if format is None:
         raise UnsupportedFormat(advice_for_content(data[:512]))
+    if not format.extensions & limits.extensions:
+        raise UnsupportedFormat(f"This is a {format} picture, which this portal does not take.")
     anatomy = walk(data, format)
     _check_limits(anatomy, limits)
-    _check_extension(extension, format, limits)
+    if anatomy.is_short:
+        raise ends_early()
     _check_active_content(anatomy, limits)
     return format, anatomy
 
 
-def _check_extension(extension: str, format: Format, limits: Limits) -> None:
-    if not format.extensions & limits.extensions:
-        raise UnsupportedFormat(f"This is a {format} picture, which this portal does not take.")
+def _check_extension(filename: str, format: Format, limits: Limits) -> None:
+    extension = check_filename(filename, limits.extensions, limits.dangerous)
     if extension and format_of_extension(extension) is not format:
         raise ExtensionMismatch(
             f"The name ends in “.{extension}”, but this is a {format} picture. "
@@ -138,25 +146,33 @@ def _too_many_pixels(anatomy: Anatomy, limits: Limits) -> TooManyPixels:
 
 
 def _check_active_content(anatomy: Anatomy, limits: Limits) -> None:
-    parts = [*anatomy.metadata, anatomy.trailing]
-    text = b"\n".join(parts).lower()
-    if bytes(anatomy.trailing[:4]) == _ARCHIVE or any(pattern in text for pattern in limits.patterns):
+    if bytes(anatomy.trailing[:4]).startswith(_BEGINNINGS) or _is_active(anatomy, limits.patterns):
         raise HostileContent(
             "Beside the picture the file carries a program or a document. "
             "Open it in a picture program, save it as a new file and add that."
         )
 
 
-def verify_pixels(data: bytes, format: Format, anatomy: Anatomy, limits: Limits) -> Verified:
+def _is_active(anatomy: Anatomy, patterns: tuple[bytes, ...]) -> bool:
+    text = b"\n".join([*anatomy.metadata, anatomy.trailing]).lower()
+    narrow = text.replace(b"\0", b"")  # as UTF-16 has a text
+    return all(mark in text for mark in _ARCHIVE) or any(each in text or each in narrow for each in patterns)
+
+
+def verify_pixels(data: bytes, filename: str, format: Format, anatomy: Anatomy, limits: Limits) -> Verified:
     """Decode all of it. What a decoder can't read to its end is refused, whatever the decoder calls that."""
+    verified = _decoded(data, format, anatomy, limits)
+    _check_extension(filename, format, limits)
+    return verified
+
+
+def _decoded(data: bytes, format: Format, anatomy: Anatomy, limits: Limits) -> Verified:
     try:
         return _decode_all(data, format, anatomy, limits)
     except Image.DecompressionBombWarning as error:
         raise TooManyPixels("The file holds more pixels than its header says. It was not opened further.") from error
     except MemoryError as error:
-        raise TooManyPixels(
-            "The picture needs more memory than one picture may have. Scale it down and add it again."
-        ) from error
+        raise TooManyPixels(TOO_MUCH_MEMORY) from error
     except Exception as error:  # decoders raise nearly anything for damaged bytes
         if "truncated" in str(error):
             raise ends_early() from error

@@ -111,6 +111,23 @@ def test_a_bad_file_is_refused_in_plain_words(
         verify_bytes(tmp_path, data, name)
 
 
+def test_the_name_is_compared_last(tmp_path: Path):
+    """The order of the checks: extension, magic bytes, limits, every frame, and only then whether they agree."""
+    for data, error in (
+        (samples.FOREIGN["page.pdf"], UnsupportedFormat),
+        (samples.bomb(), TooManyPixels),
+        (samples.bad_checksum(b"IDAT"), NotAnImage),
+        (samples.truncated(samples.png()), NotAnImage),
+        (samples.png(), ExtensionMismatch),
+    ):
+        with pytest.raises(error):
+            verify_bytes(tmp_path, data, "a.jpg")
+    with pytest.raises(HostileContent, match="The name"):
+        verify_bytes(tmp_path, b"", "a.php.jpg")
+    with pytest.raises(UnsupportedFormat, match="this portal does not take"):
+        verify_bytes(tmp_path, samples.bomb(), "a.jpg", replace(LIMITS, extensions=frozenset({"jpg"})))
+
+
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
 @pytest.mark.parametrize(
     "whole",
