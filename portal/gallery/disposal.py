@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -98,12 +99,42 @@ async def delete_entity(ref: EntityRef, *, actor: Actor, deletes_per_hour: int) 
 
 async def _delete_rows(ref: EntityRef, rows: Iterable[Any], actor: Actor) -> None:
     keys: list[str] = []
+    rows = list(rows)
+    versions = await versions_of_images(row["id"] for row in rows)
     for row in rows:
         keys += keys_of(ref.type, row)
+        for version in versions.get(row["id"], ()):
+            keys += version_keys_of(ref.type, row["id"], version)
         await database.execute("DELETE FROM image WHERE id = $1", row["id"])
         before = {"entity": str(ref), "filename": row["filename"], "sha256": row["sha256"]}
         await record(actor, "image.delete", "image", str(row["id"]), before=before)
     await purge_after_commit(keys)
+
+
+async def versions_of_images(image_ids: Iterable[UUID]) -> dict[UUID, list[Any]]:
+    """The kept old versions of each image, as rows for `version_keys_of`."""
+    rows = await database.fetch(
+        "SELECT image, version, extension, renditions FROM image_version WHERE image = ANY($1::uuid[])",
+        list(image_ids),
+    )
+    found: dict[UUID, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[row["image"]].append(row)
+    return found
+
+
+def version_keys_of(entity_type: str, image_id: UUID, row: Mapping[str, Any]) -> list[str]:
+    """Every object a row of `image_version` owns: its original and its last whole renditions."""
+    key = original_key(entity_type, image_id, row["version"], row["extension"])
+    return [key, *keys_of_set(entity_type, image_id, decoded(row["renditions"]))]
+
+
+def keys_of_set(entity_type: str, image_id: UUID, stored: Mapping[str, Any]) -> list[str]:
+    """The objects of a stored set of renditions."""
+    if not stored:
+        return []
+    version, rendering = rendition_of(stored)
+    return [rendition_key(entity_type, image_id, version, rendering, name) for name in stored["items"]]
 
 
 def keys_of(entity_type: str, row: Mapping[str, Any]) -> list[str]:
@@ -115,12 +146,12 @@ def keys_of(entity_type: str, row: Mapping[str, Any]) -> list[str]:
     return keys
 
 
-async def purge_after_commit(keys: list[str]) -> None:
+async def purge_after_commit(keys: Sequence[str]) -> None:
     """Note keys whose rows go with this transaction, and queue their removal."""
     if not keys:
         return
     await database.execute(
-        "INSERT INTO object_purge (key) SELECT unnest($1::text[]) ON CONFLICT (key) DO NOTHING", keys
+        "INSERT INTO object_purge (key) SELECT unnest($1::text[]) ON CONFLICT (key) DO NOTHING", list(keys)
     )
     # no dedupe: a purge that is just ending would swallow this one
     await enqueue(PURGE, {}, priority=URGENT)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from portal.entities.forms import parse_attributes
 from portal.errors import FormError
+from portal.imaging.edits import parse_edits
 
 MAX_ALT_TEXT: Final = 500
 MAX_CAPTION: Final = 2000
@@ -165,6 +166,4 @@ def _focal_point(value: Any) -> dict[str, Any]:
 
 
 def _edits(value: Any) -> dict[str, Any]:
-    if value in (None, {}):
-        return {"edits": "{}"}
-    raise ValueError("Rotating, flipping and cropping are not part of this version.")
+    return {"edits": json.dumps(parse_edits(value).stored())}

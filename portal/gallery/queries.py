@@ -58,9 +58,10 @@ async def find_image(image_id: UUID, links: Links) -> ImageView | None:
 
 
 async def are_settled(image_ids: Sequence[UUID]) -> bool:
-    """Is each of these images ready, failed or gone?"""
+    """Is each of these images as it is wanted, failed or gone? One that is ready may wait for new renditions."""
     return not await database.fetch_value(
-        "SELECT EXISTS (SELECT 1 FROM image WHERE id = ANY($1::uuid[]) AND status IN ('pending', 'processing'))",
+        """SELECT EXISTS (SELECT 1 FROM image WHERE id = ANY($1::uuid[]) AND (status IN ('pending', 'processing')
+             OR status = 'ready' AND error IS NULL AND renditions ->> 'of' <> version || '.' || rendering))""",
         list(image_ids),
     )
 

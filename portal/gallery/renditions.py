@@ -9,13 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from portal import database
-from portal.errors import FileRefused, Gone
+from portal.errors import FileRefused, Gone, NotFound
 from portal.gallery import places
-from portal.gallery.disposal import purge_after_commit
-from portal.gallery.views import decoded, rendition_of
+from portal.gallery.disposal import keys_of_set, purge_after_commit
+from portal.gallery.views import Recipe, decoded
+from portal.imaging.placeholder import data_url
 from portal.imaging.pool import RenderPool
 from portal.imaging.presets import READY
-from portal.imaging.render import Rendered
+from portal.imaging.render import PLACEHOLDER, Rendered
 from portal.storage.keys import original_key, rendition_key
 from portal.storage.store import Store
 
@@ -28,8 +29,7 @@ class Wanted:
     entity_type: str
     version: int
     rendering: int
-    extension: str
-    focal_point: tuple[float, float] | None
+    recipe: Recipe
 
     @property
     def of(self) -> str:
@@ -44,25 +44,31 @@ async def render_all(image_id: UUID, *, store: Store, pool: RenderPool) -> None:
     wanted = await _begin(image_id)
     if wanted is None:
         return
-    original = original_key(wanted.entity_type, image_id, wanted.version, wanted.extension)
+    recipe = wanted.recipe
+    original = original_key(wanted.entity_type, image_id, wanted.version, recipe.extension)
     try:
         if await store.size(original) is None:
             raise Gone("The original is missing from the store.")
-        rendered = await pool.render(store.path_of(original), READY, wanted.focal_point)
+        *rendered, placeholder = await pool.render(
+            store.path_of(original), (*READY, PLACEHOLDER), recipe.focal_point, recipe.edits
+        )
     except (FileRefused, Gone) as error:
-        await fail_image(image_id, error.code, error.message)
+        await fail_image(image_id, error.code, error.message, of=wanted.of)
         return
     items = [(_key(wanted, each.name), each.data) for each in rendered]
     await store.put_many(items)
-    if not await _finish(wanted, rendered) and not await _is_live(wanted):
+    if not await _finish(wanted, rendered, data_url(placeholder.data)) and not await _is_live(wanted):
         # deleted, or wanted differently by now: another job makes that, and nobody else knows of these objects
         await store.delete(key for key, _ in items)
 
 
 async def _is_live(wanted: Wanted) -> bool:
-    """Has another run of the same job let this very set live, before something else was wanted?"""
+    """Has another run of the same job let this very set live, before something else was wanted? A kept version keeps it."""
     return await database.fetch_value(
-        "SELECT EXISTS (SELECT 1 FROM image WHERE id = $1 AND renditions ->> 'of' = $2)", wanted.image_id, wanted.of
+        """SELECT EXISTS (SELECT 1 FROM image WHERE id = $1 AND renditions ->> 'of' = $2)
+               OR EXISTS (SELECT 1 FROM image_version WHERE image = $1 AND renditions ->> 'of' = $2)""",
+        wanted.image_id,
+        wanted.of,
     )
 
 
@@ -76,22 +82,26 @@ async def _begin(image_id: UUID) -> Wanted | None:
         """UPDATE image SET status = CASE status WHEN 'ready' THEN 'ready' ELSE 'processing' END, tries = tries + 1
            FROM entity WHERE image.id = $1 AND entity.pk = image.entity AND image.status <> 'failed'
              AND coalesce(image.renditions ->> 'of', '') <> image.version || '.' || image.rendering
-           RETURNING entity.type, version, rendering, extension, focal_x, focal_y""",
+           RETURNING entity.type, version, rendering, extension, focal_x, focal_y, edits""",
         image_id,
     )
     if row is None:
         return None
-    focal = None if row["focal_x"] is None else (row["focal_x"], row["focal_y"])
-    return Wanted(image_id, row["type"], row["version"], row["rendering"], row["extension"], focal)
+    return Wanted(image_id, row["type"], row["version"], row["rendering"], Recipe.of_row(row))
 
 
-async def _finish(wanted: Wanted, rendered: list[Rendered]) -> bool:
+async def _finish(wanted: Wanted, rendered: list[Rendered], placeholder: str) -> bool:
     """Let the new set live; False when the image does not want it (any more)."""
-    live = {"of": wanted.of, "items": {each.name: _described(each) for each in rendered}}
+    items = {each.name: _described(each) for each in rendered}
+    live = {"of": wanted.of, "made_of": wanted.recipe.stored(), "items": items}
     async with database.transaction():
+        try:
+            gallery = await places.lock_gallery_of(wanted.image_id)
+        except NotFound:
+            return False
+        # asked under the lock: who held it before may have wanted something else
         row = await database.fetch_row(
-            """SELECT image.renditions, entity.pk FROM entity JOIN image ON image.entity = entity.pk
-               WHERE image.id = $1 AND image.version = $2 AND image.rendering = $3 FOR NO KEY UPDATE OF entity""",
+            "SELECT renditions FROM image WHERE id = $1 AND version = $2 AND rendering = $3",
             wanted.image_id,
             wanted.version,
             wanted.rendering,
@@ -99,17 +109,24 @@ async def _finish(wanted: Wanted, rendered: list[Rendered]) -> bool:
         if row is None:
             return False
         await database.execute(
-            """UPDATE image SET renditions = $2::jsonb, status = 'ready', error = NULL, updated_at = now()
-               WHERE id = $1""",
+            """UPDATE image SET renditions = $2::jsonb, placeholder = $3, status = 'ready', error = NULL,
+                      updated_at = now() WHERE id = $1""",
             wanted.image_id,
             json.dumps(live),
+            placeholder,
         )
         before = decoded(row["renditions"])
-        if before and before["of"] != wanted.of:
-            await purge_after_commit(_keys_of_set(wanted, before))
-        gallery = await places.lock_gallery_of(wanted.image_id)
+        if before and before["of"] != wanted.of and not await _is_kept(wanted.image_id, before["of"]):
+            await purge_after_commit(keys_of_set(wanted.entity_type, wanted.image_id, before))
         await places.ensure_primary(gallery)
     return True
+
+
+async def _is_kept(image_id: UUID, of: str) -> bool:
+    """Does an old version own this set? It serves that version as long as its row stands."""
+    return await database.fetch_value(
+        "SELECT EXISTS (SELECT 1 FROM image_version WHERE image = $1 AND renditions ->> 'of' = $2)", image_id, of
+    )
 
 
 def _described(each: Rendered) -> dict[str, Any]:
@@ -122,23 +139,20 @@ def _described(each: Rendered) -> dict[str, Any]:
     }
 
 
-def _keys_of_set(wanted: Wanted, stored: dict[str, Any]) -> list[str]:
-    version, rendering = rendition_of(stored)
-    return [rendition_key(wanted.entity_type, wanted.image_id, version, rendering, name) for name in stored["items"]]
-
-
-async def fail_image(image_id: UUID, code: str, message: str) -> None:
+async def fail_image(image_id: UUID, code: str, message: str, *, of: str | None = None) -> None:
     """Mark an image that never was ready as failed; one that is ready keeps its last whole renditions.
 
-    Where another run of the job has made what is wanted, nothing failed.
+    Where another run of the job has made what is wanted, or (with `of`) something else is wanted by now, nothing failed.
     """
     async with database.transaction():
         gallery = await places.lock_gallery_of(image_id)
         await database.execute(
             """UPDATE image SET status = CASE WHEN renditions = '{}' THEN 'failed' ELSE status END,
                       error = $2::jsonb, updated_at = now()
-               WHERE id = $1 AND coalesce(renditions ->> 'of', '') <> version || '.' || rendering""",
+               WHERE id = $1 AND coalesce(renditions ->> 'of', '') <> version || '.' || rendering
+                 AND ($3::text IS NULL OR $3 = version || '.' || rendering)""",
             image_id,
             json.dumps({"code": code, "message": message}),
+            of,
         )
         await places.ensure_primary(gallery)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -14,12 +15,13 @@ from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.entities.kinds import EntityRef
-from portal.errors import Conflict, Duplicate, NotFound, PortalError, Stale
+from portal.errors import Conflict, Duplicate, FormError, NotFound, PortalError, Stale
 from portal.gallery import places
 from portal.gallery.arrivals import announce_original
 from portal.gallery.forms import PictureFields, ReceivedPicture
 from portal.gallery.intake import Rules, verify_upload
 from portal.idempotency import Claim, remember
+from portal.imaging.edits import Edits, check_size, edits_of
 from portal.imaging.formats import clean_filename
 from portal.imaging.pool import RenderPool
 from portal.imaging.verify import Verified
@@ -79,10 +81,11 @@ async def _refuse_early(ref: EntityRef, received: ReceivedPicture, fields: Pictu
     if row is None:
         await places.lock_gallery(ref)  # says it in the one place that knows the words
     elif not fields.allow_duplicate:
-        await _refuse_duplicate(row["pk"], received.sha256)
+        await refuse_duplicate(row["pk"], received.sha256)
 
 
-async def _refuse_duplicate(entity: int, sha256: str) -> None:
+async def refuse_duplicate(entity: int, sha256: str) -> None:
+    """Raises Duplicate when a picture of this gallery has the same bytes; the trash does not count."""
     there = await database.fetch_value(
         "SELECT id FROM image WHERE entity = $1 AND sha256 = $2 AND trashed_at IS NULL LIMIT 1", entity, sha256
     )
@@ -101,7 +104,7 @@ async def _insert(
 ) -> None:
     gallery = await places.lock_gallery(ref)
     if not fields.allow_duplicate:
-        await _refuse_duplicate(gallery.pk, received.sha256)
+        await refuse_duplicate(gallery.pk, received.sha256)
     filename = clean_filename(received.filename)
     priority = await _turn_of(priority, gallery.pk, actor)
     await Image.insert(
@@ -149,22 +152,44 @@ async def _turn_of(priority: int, entity: int, actor: Actor) -> int:
 
 
 async def change_image(image_id: UUID, changes: dict[str, Any], *, actor: Actor, revision: int | None = None) -> None:
-    """Write the columns in `changes` (from forms.read_metadata). Raises NotFound, Stale, Conflict.
+    """Write the columns in `changes` (from forms.read_metadata). Raises NotFound, Stale, Conflict, FormError.
 
-    A new focal point queues a new rendering; the last whole renditions serve until it is there.
+    A new focal point or new edits queue a new rendering; the last whole renditions serve until it is there.
     """
     async with database.transaction():
         gallery = await places.lock_gallery_of(image_id)
-        row = await Image.select().where(Image.id == image_id).first().lock_rows("UPDATE")
-        if row is None:
-            raise NotFound("There is no picture with this id.")
-        if revision is not None and revision != row["revision"]:
-            raise Stale("Somebody changed this picture in the meantime. Look at it again before you save.")
+        row = await lock_image(image_id, revision)
         await _apply(gallery, row, dict(changes), actor)
+
+
+async def edit_image(
+    image_id: UUID, change: Callable[[Edits], Edits], *, actor: Actor, revision: int | None = None
+) -> None:
+    """New edits computed from those that stand (as a turn of what people see). Raises as `change_image` does."""
+    async with database.transaction():
+        gallery = await places.lock_gallery_of(image_id)
+        row = await lock_image(image_id, revision)
+        wanted = change(edits_of(_plain(row["edits"])))
+        await _apply(gallery, row, {"edits": json.dumps(wanted.stored())}, actor)
+
+
+async def lock_image(image_id: UUID, revision: int | None) -> dict[str, Any]:
+    """The whole row, held by the open transaction. Raises NotFound; Stale when `revision` is given and is another one."""
+    row = await Image.select().where(Image.id == image_id).first().lock_rows("UPDATE")
+    if row is None:
+        raise NotFound("There is no picture with this id.")
+    refuse_stale(row, revision)
+    return row
+
+
+def refuse_stale(row: Mapping[str, Any], revision: int | None) -> None:
+    if revision is not None and revision != row["revision"]:
+        raise Stale("Somebody changed this picture in the meantime. Look at it again before you save.")
 
 
 async def _apply(gallery: places.LockedGallery, row: dict[str, Any], changes: dict[str, Any], actor: Actor) -> None:
     image_id: UUID = row["id"]
+    _check_edits(changes, row)
     primary = changes.pop("is_primary", None)
     if primary is not None and primary != row["is_primary"]:
         if not primary:
@@ -174,12 +199,19 @@ async def _apply(gallery: places.LockedGallery, row: dict[str, Any], changes: di
     after = {name: _plain(value) for name, value in changes.items()}
     if before == after:
         return
-    if any(before.get(name) != after.get(name) for name in ("focal_x", "focal_y")):
+    if any(before.get(name) != after.get(name) for name in ("focal_x", "focal_y", "edits")):
         changes["rendering"] = row["rendering"] + 1
         await enqueue(RENDER, {"image": str(image_id)}, priority=URGENT)
     values: dict[Any, Any] = {**changes, "revision": row["revision"] + 1, "updated_at": datetime.now(UTC)}
     await Image.update(values).where(Image.id == image_id)
     await record(actor, "image.describe", "image", str(image_id), before=before, after=after)
+
+
+def _check_edits(changes: dict[str, Any], row: dict[str, Any]) -> None:
+    try:
+        check_size(edits_of(_plain(changes.get("edits"))), (row["width"], row["height"]))
+    except ValueError as error:
+        raise FormError({"edits": str(error)}) from error
 
 
 def _plain(value: Any) -> Any:

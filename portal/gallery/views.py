@@ -15,6 +15,8 @@ from typing import Any
 from uuid import UUID
 
 from portal.entities.kinds import EntityRef
+from portal.imaging.edits import NONE, Edits, edits_of
+from portal.imaging.geometry import Point
 from portal.imaging.presets import PRESETS
 from portal.storage.links import Links
 
@@ -148,7 +150,7 @@ def image_view(row: Mapping[str, Any], entity: EntityRef, links: Links, now: flo
         version=row["version"],
         revision=row["revision"],
         trashed_at=row["trashed_at"],
-        renditions=_rendition_views(row, entity.type, links, moment),
+        renditions=rendition_views(row["id"], decoded(row["renditions"]), entity.type, links, moment),
         attributes=decoded(row["attributes"]) or {},
         exif=decoded(row["exif"]) or {},
         uploaded_by=row["uploaded_by"],
@@ -162,18 +164,47 @@ def decoded(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a set of renditions was made of: an original's extension, and what was wanted of it."""
+
+    extension: str
+    edits: Edits
+    focal_point: Point | None
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Recipe:
+        """What a row of `image` or `image_version` wants."""
+        focal_point = None if row["focal_x"] is None else (row["focal_x"], row["focal_y"])
+        return cls(row["extension"], edits_of(decoded(row["edits"])), focal_point)
+
+    def stored(self) -> dict[str, Any]:
+        return {"extension": self.extension, "edits": self.edits.stored(), "focal_point": self.focal_point}
+
+
+def recipe_of(renditions: Mapping[str, Any], row: Mapping[str, Any]) -> Recipe | None:
+    """Of the stored set; None where it is not known any more: sets made before there were edits do not name it."""
+    said = renditions.get("made_of")
+    if said is not None:
+        focal_point = said["focal_point"]
+        return Recipe(said["extension"], edits_of(said["edits"]), focal_point and (focal_point[0], focal_point[1]))
+    if rendition_of(renditions)[0] != row["version"]:
+        return None
+    return Recipe(row["extension"], NONE, None)
+
+
 def rendition_of(renditions: Mapping[str, Any]) -> tuple[int, int]:
     """Version and rendering of a stored set, from its `of`."""
     version, _, rendering = renditions["of"].partition(".")
     return int(version), int(rendering)
 
 
-def _rendition_views(row: Mapping[str, Any], entity_type: str, links: Links, now: float) -> dict[str, RenditionView]:
-    stored = decoded(row["renditions"])
+def rendition_views(
+    image_id: UUID, stored: Mapping[str, Any], entity_type: str, links: Links, now: float
+) -> dict[str, RenditionView]:
     if not stored:
         return {}
     version, rendering = rendition_of(stored)
-    image_id: UUID = row["id"]
     return {
         name: RenditionView(
             url=links.rendition(image_id, entity_type, name, version, rendering, now),

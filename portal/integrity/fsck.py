@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -54,10 +54,20 @@ async def _check_images(store: Store, pool: RenderPool) -> AsyncIterator[Finding
         last,
         IMAGES_AT_ONCE,
     ):
-        for row in rows:
+        for row in [*rows, *await _old_versions_of(rows)]:
             for finding in await _check_image(row, store, pool):
                 yield finding
         last = rows[-1]["id"]
+
+
+async def _old_versions_of(rows: Sequence[Any]) -> Sequence[Any]:
+    """Each kept version of these images, as a row like theirs."""
+    return await database.fetch(
+        """SELECT image.id, v.bytes, v.sha256, 'old' AS status, v.version, v.extension, v.renditions, entity.type
+           FROM image_version v JOIN image ON image.id = v.image JOIN entity ON entity.pk = image.entity
+           WHERE image.id = ANY($1::uuid[])""",
+        [row["id"] for row in rows],
+    )
 
 
 async def _check_image(row: Any, store: Store, pool: RenderPool) -> list[Finding]:
@@ -76,7 +86,8 @@ async def _check_image(row: Any, store: Store, pool: RenderPool) -> list[Finding
 async def _is_still(row: Any) -> bool:
     """A row that changed or went while its bytes were read proves nothing; it is looked at again next time."""
     return await database.fetch_value(
-        """SELECT EXISTS (SELECT 1 FROM image WHERE id = $1 AND version = $2 AND renditions = $3::jsonb)""",
+        """SELECT EXISTS (SELECT 1 FROM image WHERE id = $1 AND version = $2 AND renditions = $3::jsonb)
+               OR EXISTS (SELECT 1 FROM image_version WHERE image = $1 AND version = $2 AND renditions = $3::jsonb)""",
         row["id"],
         row["version"],
         row["renditions"],

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from portal import database
 from portal.gallery.arrivals import arrived_of
-from portal.gallery.disposal import keys_of
+from portal.gallery.disposal import keys_of, version_keys_of, versions_of_images
 from portal.storage.keys import TEMP, ParsedKey, parse_key
 from portal.storage.store import ObjectEntry
 
@@ -57,4 +57,9 @@ async def _owned_keys(images: set[UUID]) -> set[str]:
            FROM image JOIN entity ON entity.pk = image.entity WHERE image.id = ANY($1::uuid[])""",
         list(images),
     )
-    return {key for row in rows for key in keys_of(row["type"], row)}
+    versions = await versions_of_images(row["id"] for row in rows)
+    owned = {key for row in rows for key in keys_of(row["type"], row)}
+    for row in rows:
+        for version in versions.get(row["id"], ()):
+            owned.update(version_keys_of(row["type"], row["id"], version))
+    return owned

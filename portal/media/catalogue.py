@@ -11,6 +11,9 @@ from typing import Any, Final, NoReturn
 from uuid import UUID
 
 from portal import database
+from portal.gallery.views import recipe_of
+from portal.imaging.edits import Edits
+from portal.imaging.geometry import Point
 from portal.media.conditional import http_date
 from portal.notices import FreshCache, listen
 from portal.storage.keys import original_key, rendition_key
@@ -20,6 +23,12 @@ _QUERY: Final = """
     SELECT e.type, i.trashed_at IS NOT NULL AS is_trashed, i.status, i.version, i.rendering, i.renditions,
            i.extension, i.media_type, i.filename, i.bytes, i.sha256, i.updated_at
     FROM image i JOIN entity e ON e.pk = i.entity WHERE i.id = $1
+"""
+_OLD_VERSION: Final = """
+    SELECT e.type, i.trashed_at IS NOT NULL AS is_trashed, 'ready' AS status, v.version, v.rendering, v.renditions,
+           v.extension, v.media_type, v.filename, v.bytes, v.sha256, v.created_at AS updated_at
+    FROM image_version v JOIN image i ON i.id = v.image JOIN entity e ON e.pk = i.entity
+    WHERE v.image = $1 AND v.version = $2
 """
 
 
@@ -35,10 +44,20 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class PrintSource:
+    """What the current renditions were made of, for one that is made later: an original's key, and how it is wanted."""
+
+    key: str
+    edits: Edits
+    focal_point: Point | None
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One image. `current` is the version and rendering of the renditions that are whole, None before the first are.
 
     `wanted` is what they will be of after the next rendering; the two are equal unless one is under way.
+    `print_from` is None where that is not known any more.
     """
 
     image_id: UUID
@@ -49,6 +68,7 @@ class Entry:
     wanted: tuple[int, int]
     renditions: Mapping[str, Source]
     original: Source
+    print_from: PrintSource | None
     filename: str
     updated_at: datetime
     last_modified: bytes
@@ -80,8 +100,16 @@ class Catalogue:
 
 async def load_entry(image_id: UUID) -> Entry | None:
     row = await database.fetch_row(_QUERY, image_id)
-    if row is None:
-        return None
+    return None if row is None else _entry(image_id, row)
+
+
+async def load_old_version(image_id: UUID, version: int) -> Entry | None:
+    """An old version as if it were the image; None where none of this number is kept."""
+    row = await database.fetch_row(_OLD_VERSION, image_id, version)
+    return None if row is None else _entry(image_id, row)
+
+
+def _entry(image_id: UUID, row: Mapping[str, Any]) -> Entry:
     kind, version = row["type"], row["version"]
     stored = json.loads(row["renditions"])
     current = _pair(stored["of"]) if stored else None
@@ -100,10 +128,20 @@ async def load_entry(image_id: UUID) -> Entry | None:
             etag=f'"{row["sha256"][:32]}-original"'.encode(),
             media_type=row["media_type"].encode(),
         ),
+        print_from=_print_source(kind, image_id, current, stored, row) if current else None,
         filename=row["filename"],
         updated_at=row["updated_at"],
         last_modified=http_date(row["updated_at"]),
     )
+
+
+def _print_source(
+    kind: str, image_id: UUID, current: tuple[int, int], stored: Mapping[str, Any], row: Mapping[str, Any]
+) -> PrintSource | None:
+    recipe = recipe_of(stored, row)
+    if recipe is None:
+        return None
+    return PrintSource(original_key(kind, image_id, current[0], recipe.extension), recipe.edits, recipe.focal_point)
 
 
 def _pair(of: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import structlog
 
 from portal.errors import Busy, FileRefused, Gone, NotReady
 from portal.imaging.pool import RenderPool
-from portal.media.catalogue import Entry, Source
+from portal.media.catalogue import Entry, PrintSource, Source
 from portal.storage.keys import rendition_key
 from portal.storage.store import Store
 
@@ -76,10 +76,11 @@ class PrintRoom:
 
     async def print_of(self, entry: Entry) -> bytes:
         """Raises NotReady, Gone, Busy when too many different ones are asked for."""
-        if entry.current is None or entry.current[0] != entry.wanted[0]:
+        source = entry.print_from
+        if entry.current is None or source is None:
             raise NotReady("This picture is being rendered. Ask again in a moment.", retry_after=2)
         key = rendition_key(entry.entity_type, entry.image_id, *entry.current, _PRINT)
-        return self._hot.get(key) or await self._once(key, lambda: self._make(key, entry))
+        return self._hot.get(key) or await self._once(key, lambda: self._make(key, source))
 
     async def _once(self, key: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
         task = self._making.get(key)
@@ -95,10 +96,11 @@ class PrintRoom:
         if not task.cancelled():
             task.exception()  # retrieved, also when nobody waits any more
 
-    async def _make(self, key: str, entry: Entry) -> bytes:
+    async def _make(self, key: str, source: PrintSource) -> bytes:
         async with self._slot:
             try:
-                (rendered,) = await self._pool.render(self._store.path_of(entry.original.key), [_PRINT])
+                path = self._store.path_of(source.key)
+                (rendered,) = await self._pool.render(path, [_PRINT], source.focal_point, source.edits)
             except FileNotFoundError as error:
                 raise Gone("The original of this picture is missing from the store.") from error
             except FileRefused as error:

@@ -17,10 +17,10 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from portal.audit.actors import Actor
-from portal.errors import FormError, Gone, NotFound, NotReady, PortalError, Stale
+from portal.errors import FormError, Gone, NotFound, NotReady, PortalError, Stale, Unauthenticated
 from portal.imaging.pool import RenderPool
 from portal.imaging.presets import PRESETS
-from portal.media.catalogue import Catalogue, Entry, Source
+from portal.media.catalogue import Catalogue, Entry, Source, load_old_version
 from portal.media.conditional import Representation, Slice, choose
 from portal.media.hot import HotBytes, PrintRoom, read_source
 from portal.storage.links import Links
@@ -41,13 +41,15 @@ _ALWAYS: Final = (
 _RETRY: Final = 2
 _SHORT: Final = 200  # bytes of a query worth remembering
 
-Freshness = Literal["minute", "day", "immutable"]
+Freshness = Literal["never", "minute", "day", "immutable"]
 _PUBLIC: Final[Mapping[Freshness, bytes]] = {
+    "never": b"private, no-store",
     "minute": b"public, max-age=60",
     "day": b"public, max-age=86400",
     "immutable": b"public, max-age=31536000, immutable",
 }
 _PRIVATE: Final[Mapping[Freshness, bytes]] = {
+    "never": b"private, no-store",
     "minute": b"private, max-age=60",
     "day": b"private, max-age=300",
     "immutable": b"private, max-age=300",
@@ -101,7 +103,7 @@ def image_server(
     async def answer(scope: Any, send: Send, wish: Wish, entry: Entry | None) -> None:
         is_public = await _check_right(entry, wish, scope, links, authenticate)
         assert entry is not None  # else _check_right has raised
-        freshness = _freshness(wish, entry)
+        entry, freshness = await _version_asked_for(wish, entry, scope, authenticate)
         source, data = await _source_of(wish, entry, prints)
         what = Representation(source.etag, entry.updated_at, source.bytes)
         part = choose(scope["method"], scope["headers"], what)
@@ -198,8 +200,7 @@ async def _check_right(entry: Entry | None, wish: Wish, scope: Scope, links: Lin
                     return False
             except Gone as error:
                 refusal = error
-    has_credentials = any(name in (b"cookie", b"authorization") for name, _ in scope["headers"])
-    if not has_credentials or await authenticate(scope) is None or entry is None:
+    if not _has_credentials(scope) or await authenticate(scope) is None or entry is None:
         raise refusal
     return False
 
@@ -215,13 +216,58 @@ def _freshness(wish: Wish, entry: Entry) -> Freshness:
     version, rendering = int(match[1]), int(match[2]) if match[2] else None
     if version > entry.wanted[0] or (rendering is not None and (version, rendering) > entry.wanted):
         raise NotFound("There is no such version of this picture.")
-    if wish.size == ORIGINAL or entry.current is None:
+    if wish.size == ORIGINAL:
+        return "day" if version == entry.wanted[0] else "minute"
+    if entry.current is None:
         return "day"
     if rendering is not None and (version, rendering) > entry.current:
         raise NotReady("This version is being rendered. Ask again in a moment.", retry_after=_RETRY)
     if (version, rendering) == entry.current and late == "day":
         return "immutable"
     return "minute"
+
+
+async def _version_asked_for(
+    wish: Wish, entry: Entry, scope: Scope, authenticate: Authenticate
+) -> tuple[Entry, Freshness]:
+    """What is shown, or for editors the old version that the URL names; and how long that stays the answer."""
+    old = await _find_old_version(wish, entry, scope, authenticate)
+    return (entry, _freshness(wish, entry)) if old is None else (old, "never")
+
+
+async def _find_old_version(wish: Wish, entry: Entry, scope: Scope, authenticate: Authenticate) -> Entry | None:
+    """The version that the URL names, for editors, when it is neither shown nor coming; only then the database is asked.
+
+    Everybody else gets what is shown. Raises NotFound for an original that is not kept: another file is no answer.
+    """
+    match = _VERSION.fullmatch(wish.v or "")
+    if match is None or int(match[1]) >= entry.wanted[0]:
+        return None
+    version, rendering = int(match[1]), int(match[2]) if match[2] else None
+    if wish.size != ORIGINAL and (rendering is None or (version, rendering) == entry.current):
+        return None
+    if not await _is_editor(scope, authenticate):
+        return None
+    old = await load_old_version(wish.image_id, version)
+    if wish.size == ORIGINAL:
+        if old is None:
+            raise NotFound("This version is not kept (any more).")
+        return old
+    return old if old is not None and old.current == (version, rendering) else None
+
+
+async def _is_editor(scope: Scope, authenticate: Authenticate) -> bool:
+    if not _has_credentials(scope):
+        return False
+    try:
+        actor = await authenticate(scope)
+    except Unauthenticated:  # a picture that everybody may see is shown to them too
+        return False
+    return actor is not None and actor.may("editor")
+
+
+def _has_credentials(scope: Scope) -> bool:
+    return any(name in (b"cookie", b"authorization") for name, _ in scope["headers"])
 
 
 async def _source_of(wish: Wish, entry: Entry, prints: PrintRoom) -> tuple[Source, bytes | None]:
