@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-import struct
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from PIL import ExifTags, Image
 
 _Base = ExifTags.Base
 _TEXT_LENGTH = 100
-_TIME = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
-_OFFSET = re.compile(r"[+-]\d\d:\d\d")
-_BROKEN = (ValueError, TypeError, KeyError, IndexError, OverflowError, OSError, SyntaxError, EOFError, struct.error)
+_TIME = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", re.ASCII)
+_OFFSET = re.compile(r"[+-][01]\d:[0-5]\d")
+_EXPOSURES = (1e-6, 1e6)  # seconds
 
 
 def read_orientation(exif: Image.Exif) -> int:
     """1 to 8; 1 for whatever makes no sense."""
-    value = exif.get(_Base.Orientation)
+    value = _quiet(lambda tags, _: tags.get(_Base.Orientation), exif, {})
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -27,7 +28,7 @@ def read_exif(picture: Image.Image) -> Image.Exif:
     """An empty one where it can't be read: broken metadata is no reason to refuse a picture."""
     try:
         return picture.getexif()
-    except _BROKEN:
+    except Exception:  # any tag may hold anything, and its reader raises nearly anything
         return Image.Exif()
 
 
@@ -36,7 +37,7 @@ def safe_subset(exif: Image.Exif) -> dict[str, Any]:
     (f-number), iso, focal_length (mm). Only what is there."""
     try:
         details: Mapping[int, Any] = exif.get_ifd(ExifTags.IFD.Exif)
-    except _BROKEN:
+    except Exception:  # as above
         details = {}
     facts = {name: _quiet(read, exif, details) for name, read in _READERS.items()}
     return {name: fact for name, fact in facts.items() if fact not in (None, "")}
@@ -45,7 +46,7 @@ def safe_subset(exif: Image.Exif) -> dict[str, Any]:
 def _quiet(read: Callable[[Mapping[int, Any], Mapping[int, Any]], Any], *sources: Mapping[int, Any]) -> Any:
     try:
         return read(*sources)
-    except (*_BROKEN, ZeroDivisionError):
+    except Exception:  # as above
         return None
 
 
@@ -53,6 +54,8 @@ def _text(value: Any) -> str:
     text = value.decode("utf-8", "ignore") if isinstance(value, bytes) else value
     if not isinstance(text, str):
         return ""
+    with contextlib.suppress(UnicodeError):  # many write UTF-8, where the standard has ASCII and Pillow reads Latin-1
+        text = text.encode("latin-1").decode()
     text = text.encode("utf-8", "ignore").decode().split("\0")[0]
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_TEXT_LENGTH]
 
@@ -63,14 +66,13 @@ def _number(value: Any) -> float | None:
 
 
 def _taken_at(_: Mapping[int, Any], details: Mapping[int, Any]) -> str | None:
-    found = _TIME.match(_text(details.get(_Base.DateTimeOriginal)))
-    if not found or found[1] == "0000":
-        return None
-    year, month, day, hour, minute, second = found.groups()
-    if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31 and int(hour) < 24 and int(minute) < 60 and int(second) < 60):
-        return None
-    offset = _text(details.get(_Base.OffsetTimeOriginal))
-    return f"{year}-{month}-{day}T{hour}:{minute}:{second}{offset if _OFFSET.fullmatch(offset) else ''}"
+    moments = ((_Base.DateTimeOriginal, _Base.OffsetTimeOriginal), (_Base.DateTimeDigitized, _Base.OffsetTimeDigitized))
+    for time, offset in moments:
+        if found := _TIME.match(_text(details.get(time))):
+            told = datetime.strptime(found[0], "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - a camera's clock knows no zone
+            zone = _text(details.get(offset))
+            return told.isoformat() + (zone if _OFFSET.fullmatch(zone) else "")
+    return None
 
 
 def _camera(exif: Mapping[int, Any], _: Mapping[int, Any]) -> str:
@@ -80,7 +82,7 @@ def _camera(exif: Mapping[int, Any], _: Mapping[int, Any]) -> str:
 
 def _exposure(_: Mapping[int, Any], details: Mapping[int, Any]) -> str | None:
     seconds = _number(details[_Base.ExposureTime])
-    if seconds is None:
+    if seconds is None or not _EXPOSURES[0] <= seconds <= _EXPOSURES[1]:
         return None
     return f"{seconds:g} s" if seconds >= 0.3 else f"1/{round(1 / seconds)} s"
 
