@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from portal.settings import Settings, UploadRules
 from portal.storage.store import Store
 
 AT_ONCE: Final = 256  # uploads that one process has in hand at the same time; each holds a small buffer and a file
+READ_AT_ONCE: Final = 4  # pieces of some 100 KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,13 @@ class Promise:
 
 
 class Intake:
-    """The uploads that this process has in hand. Beyond AT_ONCE the next one is told to come back."""
+    """The uploads that this process has in hand. Beyond AT_ONCE the next one is told to come back.
+
+    `reading` is held for each piece of them: our event loop has others to serve, who wait for all pieces in hand.
+    """
 
     def __init__(self) -> None:
+        self.reading = asyncio.Semaphore(READ_AT_ONCE)
         self._promises: set[Promise] = set()
 
     @asynccontextmanager

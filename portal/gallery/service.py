@@ -63,7 +63,7 @@ async def add_image(
     image_id = uuid7()
     key = original_key(ref.type, image_id, 1, verified.extension)
     try:
-        async with database.transaction():
+        async with store.turn(), database.transaction():
             await announce_original(image_id)
             await store.adopt(received.path, key)
             await _insert(ref, image_id, received, fields, verified, actor, priority)

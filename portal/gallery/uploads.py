@@ -56,7 +56,13 @@ async def received(
     async with intake.admit(store, settings.free_space_bytes, announced) as promise:
         csrf = request.scope.get("csrf")
         async with read_upload(
-            request, temp_dir=settings.temp_dir, max_bytes=largest, max_files=max_files, csrf=csrf, disk=store.disk
+            request,
+            temp_dir=settings.temp_dir,
+            max_bytes=largest,
+            max_files=max_files,
+            csrf=csrf,
+            turn=intake.reading,
+            disk=store.disk,
         ) as upload:
             promise.fulfil()
             check_names(upload.fields)

@@ -147,7 +147,7 @@ async def replace_file(
         "edits": "{}",
         "uploaded_by": actor.name,
     }
-    async with database.transaction():
+    async with store.turn(), database.transaction():
         await announce_original(image_id)
         gallery = await places.lock_gallery_of(image_id)
         if not await _wants(image_id, received, allow_duplicate, revision):

@@ -23,6 +23,7 @@ from portal.storage.disk import Disk, plain_words
 from portal.storage.keys import TEMP
 
 MARKER: Final = ".portal-root"
+TURNS: Final = 4
 _MARKER_TEXT = (
     b"The image portal keeps its pictures in this folder. Without this file it takes the disk for not mounted.\n"
 )
@@ -52,6 +53,7 @@ class Store:
     def __init__(self, root: Path, disk: Disk | None = None) -> None:
         self.root = root
         self.disk = disk or Disk()
+        self._turns = asyncio.Semaphore(TURNS)
         self._lasting: set[tuple[str, ...]] = set()  # folders whose name is known to be on the disk
 
     async def open_root(self, *, known: bool = False) -> None:
@@ -72,6 +74,11 @@ class Store:
     async def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
         """All durable when it returns: each file is synced, then each folder once."""
         await asyncio.to_thread(self._put_many, items)
+
+    def turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """To be held by who adopts inside a transaction, from before it begins: the disk is no faster for more at once,
+        and others need a connection to the database."""
+        return self._turns
 
     async def adopt(self, path: Path, key: str) -> None:
         """Take over a file, durably; `path` is gone afterwards. A rename when it lies in temp/, else a copy."""

@@ -7,7 +7,8 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,8 @@ MAX_PART_HEADER: Final = 8 * 1024
 _WRITE_AT: Final = 256 * 1024  # bytes gathered before a thread writes them
 OTHER_SESSION: Final = "This form is from another session. Load the page again and repeat it."
 _CHARSETS: Final = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
+_ANY_TIME: Final = contextlib.nullcontext()
+_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="spool")
 _PLAIN_ENCODINGS: Final = frozenset({"", "7bit", "8bit", "binary"})
 
 
@@ -102,12 +105,14 @@ async def read_upload(
     max_files: int = 1,
     csrf: str | None = None,
     file_fields: Collection[str] = ("file", "files"),
+    turn: contextlib.AbstractAsyncContextManager[None] = _ANY_TIME,
     disk: Disk | None = None,
 ) -> AsyncIterator[Upload]:
     """A multipart body, streamed to `temp_dir`; whatever still lies there is removed at the end.
 
     A file above `max_bytes` is dropped while it comes in and listed with `refused`; the others go on. `csrf` is the
     session's token; where no header brought it, it must be the first field (also when this argument is forgotten).
+    `turn` is held for each piece that has come, so that those of many uploads take turns.
     Raises BadRequest for a broken body, UnsupportedFormat for another content type, TooLarge when everything together
     is too much, Forbidden; DiskFull and Unavailable when the files cannot be written.
     """
@@ -118,7 +123,7 @@ async def read_upload(
     due: Any = request.scope.get("csrf_due")
     reader = _Reader(temp_dir, max_bytes, max_files, file_fields, (csrf or due) if due else None, disk or Disk())
     try:
-        await _read_all(request, parser, reader, most)
+        await _read_all(request, parser, reader, most, turn)
         yield reader.upload
     finally:
         await reader.remove_files()
@@ -147,15 +152,22 @@ def announced_bytes(request: AnyRequest) -> int:
     return int(length[:18]) if length.isascii() and length.isdigit() else 0
 
 
-async def _read_all(request: AnyRequest, parser: PushMultipartParser, reader: _Reader, most: int) -> None:
+async def _read_all(
+    request: AnyRequest,
+    parser: PushMultipartParser,
+    reader: _Reader,
+    most: int,
+    turn: contextlib.AbstractAsyncContextManager[None],
+) -> None:
     received = 0
     try:
         async for chunk in _chunks(request):
             received += len(chunk)
             if received > most:
                 raise TooLarge(f"This is more than the {most // 2**20} MB that are taken at once.")
-            for event in parser.parse(chunk):
-                await reader.take(event)
+            async with turn:
+                for event in parser.parse(chunk):
+                    await reader.take(event)
         parser.close()
         reader.check_complete()
     except MultipartError as error:
@@ -285,6 +297,11 @@ def _check_head(head: MultipartSegment) -> None:
         raise BadRequest("Text fields must be sent as UTF-8.")
 
 
+def _in_thread(work: Callable[..., None], *arguments: bytes) -> asyncio.Future[None]:
+    """In threads of their own: what else needs one does not wait behind uploads."""
+    return asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
+
+
 class _FileWriter:
     """Bytes on their way to a file of mode 0600; hashed and written in a thread, a few hundred KB at a time."""
 
@@ -326,10 +343,10 @@ class _FileWriter:
         """Waits for the thread first, which may be about to make the file, also when the request is cancelled."""
         if self._writing is not None:
             await asyncio.wait([self._writing])
-        await asyncio.shield(asyncio.to_thread(self._close_and_unlink))
+        await asyncio.shield(_in_thread(self._close_and_unlink))
 
     async def _in_thread(self, work: Any, data: bytes) -> None:
-        self._writing = asyncio.ensure_future(asyncio.to_thread(work, data))
+        self._writing = _in_thread(work, data)
         try:
             await asyncio.shield(self._writing)
         finally:
