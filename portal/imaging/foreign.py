@@ -7,7 +7,10 @@ _EXPORT = f"Export it as JPEG or PNG {_AGAIN}"
 
 _ADVICE: dict[str, str] = {
     "pdf": f"This is a PDF. Export the page as JPEG or PNG {_AGAIN}",
-    "heic": f"This is a HEIC photo, as iPhones make them. Export it as JPEG {_AGAIN}",
+    "heic": (
+        "This is a HEIC photo, as iPhones take them. Export it as JPEG and add it again. "
+        "For JPEGs from now on, choose Settings › Camera › Formats › Most Compatible on the iPhone."
+    ),
     "avif": f"This is an AVIF picture. Save it as JPEG, PNG or WebP {_AGAIN}",
     "jxl": f"This is a JPEG XL picture. Save it as JPEG, PNG or WebP {_AGAIN}",
     "jp2": f"This is a JPEG 2000 picture. Save it as JPEG or PNG {_AGAIN}",
@@ -87,7 +90,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"#!", "program"),
 )
 _RIFF = {b"AVI ": "video", b"WAVE": "audio"}
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+_AVIF_BRANDS = (b"avif", b"avis")
+_STILL_BRANDS = (b"mif1", b"msf1", b"mif2", b"miaf")
 
 
 def advice_for_extension(extension: str) -> str | None:
@@ -98,12 +103,12 @@ def advice_for_extension(extension: str) -> str | None:
 def advice_for_content(head: bytes) -> str:
     """A sentence for bytes that are none of our formats; 512 bytes are enough."""
     kind = _kind_of(head)
-    return _ADVICE[kind] if kind else "This is not a picture that we can open. JPEG, PNG, WebP and GIF are."
+    return _ADVICE[kind] if kind else "This is not a picture that can be shown here. JPEG, PNG, WebP and GIF can."
 
 
 def _kind_of(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
-        return _kind_of_brand(head[8:12])
+        return _kind_of_brands(head[8 : max(12, int.from_bytes(head[:4], "big"))])
     if head[:4] == b"RIFF":
         return _RIFF.get(head[8:12])
     if kind := next((kind for magic, kind in _MAGIC if head.startswith(magic)), None):
@@ -111,10 +116,12 @@ def _kind_of(head: bytes) -> str | None:
     return _kind_of_text(head.removeprefix(b"\xef\xbb\xbf").lstrip().lower())
 
 
-def _kind_of_brand(brand: bytes) -> str:
-    if brand in (b"avif", b"avis"):
+def _kind_of_brands(box: bytes) -> str:
+    """The brand, four bytes of version, and the other brands that it is like: `mif1` alone says only that it is a still."""
+    first, others = box[:4], [box[at : at + 4] for at in range(8, len(box) - 3, 4)]
+    if first in _AVIF_BRANDS or (first in _STILL_BRANDS and any(brand in _AVIF_BRANDS for brand in others)):
         return "avif"
-    return "heic" if brand in _HEIF_BRANDS else "video"
+    return "heic" if first in _HEIC_BRANDS + _STILL_BRANDS else "video"
 
 
 def _kind_of_text(head: bytes) -> str | None:

@@ -1,20 +1,21 @@
 // Looks at a file before it is sent, so that nobody waits for 15 MB to be refused. The server decides again.
 
 const SIGNS = [
-  ["JPEG", [0xff, 0xd8, 0xff], ["jpg", "jpeg", "jpe", "jfif"]],
-  ["PNG", [0x89, 0x50, 0x4e, 0x47], ["png"]],
+  ["JPEG", [0xff, 0xd8, 0xff], ["jpg", "jpeg", "jpe", "jfif", "mpo"]],
+  ["PNG", [0x89, 0x50, 0x4e, 0x47], ["png", "apng"]],
   ["GIF", [0x47, 0x49, 0x46, 0x38], ["gif"]],
 ];
+// The sentences are the server's own (portal/imaging/foreign.py); a test compares them.
 const OTHERS = [
   [/^%PDF/, "This is a PDF. Export the page as JPEG or PNG and add it again."],
-  [/^....ftyp(hei|hev|mif1|msf1)/s, "This is a HEIC picture, which most browsers can’t show. Export it as JPEG and add it again; on an iPhone, choose Camera › Formats › Most Compatible."],
-  [/^....ftypavi[fs]/s, "This is an AVIF picture. Export it as JPEG or PNG and add it again."],
-  [/^....ftyp/s, "This is a film. Only pictures can be added here."],
-  [/^(II\*\0|MM\0\*)/, "This is a TIFF or camera raw file. Export it as JPEG and add it again."],
-  [/^\s*(<\?xml|<svg|<!DOCTYPE svg)/i, "This is a drawing (SVG). Export it as PNG and add it again."],
-  [/^BM/, "This is a BMP picture. Export it as PNG and add it again."],
+  [/^....ftyp(avi[fs]|mi[fa][12f]....(....)*?avi[fs])/s, "This is an AVIF picture. Save it as JPEG, PNG or WebP and add it again."],
+  [/^....ftyp(hei|hev|mi[fa][12f]|msf1)/s, "This is a HEIC photo, as iPhones take them. Export it as JPEG and add it again. For JPEGs from now on, choose Settings › Camera › Formats › Most Compatible on the iPhone."],
+  [/^....ftyp/s, "This is a video. Save one picture of it as JPEG and add it again."],
+  [/^(II[*+]\0|MM\0[*+])/, "This is a TIFF picture. Export it as JPEG or PNG and add it again."],
+  [/^\s*(<\?xml[^]*)?(<!DOCTYPE svg|<svg)/i, "This is an SVG drawing, which can carry programs. Export it as JPEG or PNG and add it again."],
+  [/^BM/, "This is a BMP picture. Save it as PNG or JPEG and add it again."],
   [/^8BPS/, "This is a Photoshop file. Export it as JPEG or PNG and add it again."],
-  [/^PK\x03\x04/, "This is an archive or an office document. Add the pictures in it one by one."],
+  [/^PK\x03\x04/, "This is an archive. Unpack it and add the pictures inside."],
 ];
 const HEAD_BYTES = 512 * 1024; // a JPEG's size stands behind its metadata, which may be long
 

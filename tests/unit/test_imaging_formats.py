@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from portal.errors import HostileContent, UnsupportedFormat
-from portal.imaging.foreign import advice_for_content
-from portal.imaging.formats import DANGEROUS, EXTENSIONS, check_filename, clean_filename, sniff
+from portal.imaging import foreign
+from portal.imaging.foreign import advice_for_content, advice_for_extension
+from portal.imaging.formats import DANGEROUS, EXTENSIONS, FORMATS, check_filename, clean_filename, sniff
+from portal.settings import CHECKOUT
 from tests.samples import FOREIGN, animated, gif, jpeg, png, webp
 
 
@@ -24,6 +28,47 @@ def test_what_is_no_format_of_ours_is_named_in_the_refusal(name: str):
     kind = {"pdf": "PDF", "heic": "HEIC", "avif": "AVIF", "svg": "SVG", "tiff": "TIFF", "bmp": "BMP"}
     kind |= {"zip": "archive", "html": "web page", "mp4": "video"}
     assert kind[name.rsplit(".")[-1]] in advice_for_content(FOREIGN[name])
+
+
+@pytest.mark.parametrize(
+    ("brands", "kind"),
+    [
+        (b"heic\0\0\0\0mif1heic", "HEIC"),
+        (b"mif1\0\0\0\0mif1heic", "HEIC"),
+        (b"msf1\0\0\0\0msf1hevc", "HEIC"),
+        (b"mif1\0\0\0\0mif1miafavif", "AVIF"),
+        (b"avif\0\0\0\0mif1miaf", "AVIF"),
+        (b"avis\0\0\0\0", "AVIF"),
+        (b"qt  \0\0\0\0qt  ", "video"),
+        (b"mp42\0\0\0\0isomavif", "video"),
+        (b"", "video"),
+    ],
+)
+def test_a_still_of_an_iphone_is_told_from_its_relatives(brands: bytes, kind: str):
+    assert kind in advice_for_content((len(brands) + 8).to_bytes(4, "big") + b"ftyp" + brands + bytes(100))
+
+
+def test_a_heic_is_answered_with_what_helps():
+    for said in (advice_for_content(FOREIGN["photo.heic"]), advice_for_extension("heic")):
+        assert said
+        assert "Export it as JPEG and add it again" in said
+        assert "Most Compatible" in said
+
+
+def test_the_page_says_the_servers_sentences():
+    """upload-checks.js looks before it sends; whoever is told by it is told the same."""
+    script = (CHECKOUT / "static" / "js" / "upload-checks.js").read_text("utf-8")
+    others = script[script.index("const OTHERS") : script.index("const HEAD_BYTES")]
+    said = re.findall(r"(This is .*?)\"[,\]]", others) + re.findall(r"\?\? \"(This is not a picture.*?)\"", script)
+    assert len(said) == 10
+    assert set(said) <= {*foreign._ADVICE.values(), advice_for_content(b"\x93\x94\x95\x00")}
+    known = {name: sorted(re.findall(r"\"(\w+)\"", extensions)) for name, extensions in _signs(script)}
+    assert known == {str(each): sorted(each.extensions) for each in FORMATS}
+
+
+def _signs(script: str) -> list[tuple[str, str]]:
+    signs = re.findall(r"\[\"(JPEG|PNG|GIF)\", \[.*?\], \[(.*?)\]\]", script)
+    return [*signs, *re.findall(r"name: \"(WebP)\", extensions: \[(.*?)\]", script)]
 
 
 def test_an_unknown_kind_is_answered_with_what_we_take():
