@@ -26,7 +26,7 @@ from portal.embed import pages as embed_pages
 from portal.embed.keys import Grants
 from portal.entities.queries import counts_by_type
 from portal.gallery import api as gallery_api
-from portal.gallery import entity_api, entity_pages, image_pages, twin_routes
+from portal.gallery import entity_api, entity_pages, image_pages, twin_routes, version_api
 from portal.gallery import pages as gallery_pages
 from portal.gallery.intake import Intake
 from portal.idempotency import Presence
@@ -134,6 +134,7 @@ def _routers() -> list[Any]:
         gallery_pages.router,
         image_pages.router,
         gallery_api.router,
+        version_api.router,
         twin_routes.router,
         entity_pages.router,
         entity_api.router,

@@ -53,7 +53,7 @@ from portal.web.preferences import wait_seconds, wait_until
 
 STATUSES: Final = ("pending", "processing", "ready", "failed")
 _EXAMPLES: Final = [Example(summary="A picture that is ready", value=IMAGE_EXAMPLE)]
-_IMAGE: Final = {
+IMAGE: Final = {
     200: ResponseSpec(ImageView, description="The image as it is now; `ETag` is its revision", examples=_EXAMPLES)
 }
 _METADATA: Final = {
@@ -63,6 +63,7 @@ _METADATA: Final = {
     "tags": ["front", "studio"],
     "is_primary": True,
     "focal_point": {"x": 0.5, "y": 0.25},
+    "edits": {"rotate": 90, "flip": "horizontal", "crop": {"x": 0.1, "y": 0.1, "width": 0.8, "height": 0.75}},
     "attributes": {"photographer": "Ana Berg"},
 }
 
@@ -232,13 +233,13 @@ async def list_images(
     return json_response(200, ImageList(page.items, page.total, page.next))
 
 
-@get("/{id:str}", summary="One image", responses=_IMAGE, **permit("viewer"))
+@get("/{id:str}", summary="One image", responses=IMAGE, **permit("viewer"))
 async def show(id: PathText, links: TheLinks) -> Response[bytes]:
     """The `ETag` is the row's revision, for `If-Match` on a change."""
-    return _answer(await queries.get_image(parse_image_id(id), links))
+    return answer_with(await queries.get_image(parse_image_id(id), links))
 
 
-def _answer(image: ImageView) -> Response[bytes]:
+def answer_with(image: ImageView) -> Response[bytes]:
     return json_response(200, image, {"ETag": f'"{image.revision}"'})
 
 
@@ -246,18 +247,21 @@ def _answer(image: ImageView) -> Response[bytes]:
     "/{id:str}/metadata",
     summary="Change what is said about an image",
     operation_class=json_operation(_METADATA, required=[]),
-    responses=_IMAGE,
+    responses=IMAGE,
     **permit("editor", problems=(409, 412)),
 )
 async def change_metadata(id: PathText, request: Http, links: TheLinks, actor: TheActor) -> Response[bytes]:
-    """Only the fields sent change, null clears: `alt_text, decorative, caption, tags, is_primary, focal_point, attributes`."""
+    """Only the fields sent change, null clears: `alt_text, decorative, caption, tags, is_primary, focal_point, edits,
+    attributes`. Edits are `{rotate, flip, crop}`, done from right to left; focal point and crop are in 0..1 of the upright
+    original.
+    """
     image_id = parse_image_id(id)
     changes = read_metadata(await read_json(request))
-    await service.change_image(image_id, changes, actor=actor, revision=_if_match(request))
-    return _answer(await queries.get_image(image_id, links))
+    await service.change_image(image_id, changes, actor=actor, revision=read_if_match(request))
+    return answer_with(await queries.get_image(image_id, links))
 
 
-def _if_match(request: Http) -> int | None:
+def read_if_match(request: Http) -> int | None:
     """The revision that the client saw; None without (or with any). A tag that is none of ours matches nothing."""
     sent = request.headers.get("if-match", "").strip()
     if sent in {"", "*"}:
@@ -295,26 +299,26 @@ async def reorder(type: PathText, id: PathText, request: Http, links: TheLinks, 
     "/{id:str}/trash",
     summary="Move an image to the trash",
     status_code=200,
-    responses=_IMAGE,
+    responses=IMAGE,
     **permit("editor", problems=(429,)),
 )
 async def trash(id: PathText, settings: TheSettings, links: TheLinks, actor: TheActor) -> Response[bytes]:
     image_id = parse_image_id(id)
     await disposal.trash_image(image_id, actor=actor, deletes_per_hour=settings.deletes_per_hour)
-    return _answer(await queries.get_image(image_id, links))
+    return answer_with(await queries.get_image(image_id, links))
 
 
 @post(
     "/{id:str}/restore",
     summary="Take an image out of the trash, back to its place",
     status_code=200,
-    responses=_IMAGE,
+    responses=IMAGE,
     **permit("editor"),
 )
 async def restore(id: PathText, links: TheLinks, actor: TheActor) -> Response[bytes]:
     image_id = parse_image_id(id)
     await disposal.restore_image(image_id, actor=actor)
-    return _answer(await queries.get_image(image_id, links))
+    return answer_with(await queries.get_image(image_id, links))
 
 
 @delete("/{id:str}", summary="Delete an image for good", status_code=204, **permit("editor", problems=(429,)))

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from portal.entities.forms import parse_attributes
 from portal.errors import FormError
-from portal.imaging.edits import parse_edits
+from portal.imaging.edits import NONE as NO_EDITS
+from portal.imaging.edits import Edits, parse_edits
 
 MAX_ALT_TEXT: Final = 500
 MAX_CAPTION: Final = 2000
@@ -163,6 +164,51 @@ def _focal_point(value: Any) -> dict[str, Any]:
         if not 0 <= number <= 1:  # also NaN
             raise ValueError("x and y are numbers from 0 to 1.")
     return {"focal_x": float(value["x"]), "focal_y": float(value["y"])}
+
+
+def read_edit_form(sent: Mapping[str, str]) -> Callable[[Edits], Edits]:
+    """What a form asks of the edits that stand: `turn`, `mirror` or `reset` (of what people see), else the fields `rotate`,
+    `flip` and `crop_…`, of which those not sent stay. Raises FormError."""
+    quick: dict[str, Callable[[Edits], Edits]] = {
+        "turn=left": lambda edits: edits.turned("left"),
+        "turn=right": lambda edits: edits.turned("right"),
+        "mirror=horizontal": lambda edits: edits.mirrored("horizontal"),
+        "mirror=vertical": lambda edits: edits.mirrored("vertical"),
+        "reset=1": lambda edits: NO_EDITS,
+    }
+    for name in ("turn", "mirror", "reset"):
+        if sent.get(name):
+            change = quick.get(f"{name}={sent[name]}")
+            if change is None:
+                raise FormError({"edits": "Turn left or right, mirror horizontal or vertical, or reset with 1."})
+            return change
+    try:
+        asked = _edit_fields(sent)
+        parse_edits(asked)
+    except ValueError as error:
+        raise FormError({"edits": str(error)}) from error
+    return lambda edits: parse_edits(edits.stored() | asked)
+
+
+def _edit_fields(sent: Mapping[str, str]) -> dict[str, Any]:
+    """Raises ValueError."""
+    asked: dict[str, Any] = {}
+    if "rotate" in sent:
+        text = sent["rotate"].strip() or "0"
+        asked["rotate"] = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else text
+    if "flip" in sent:
+        asked["flip"] = sent["flip"].strip() or None
+    crop = {name: sent.get(f"crop_{name}", "").strip() for name in ("x", "y", "width", "height")}
+    if any(f"crop_{name}" in sent for name in crop):
+        asked["crop"] = {name: _number(text) for name, text in crop.items()} if any(crop.values()) else None
+    return asked
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError as error:
+        raise ValueError("Give all four numbers of the crop, each from 0 to 1, or none.") from error
 
 
 def _edits(value: Any) -> dict[str, Any]:

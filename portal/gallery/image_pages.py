@@ -33,6 +33,8 @@ _SAID: Final = {
     "image.trash": "moved it to the trash",
     "image.restore": "restored it",
     "image.retry": "tried again",
+    "image.replace": "gave it another file",
+    "image.restore_version": "brought an old version back",
 }
 _FIELDS: Final = {
     "alt_text": "alt text",
@@ -41,6 +43,7 @@ _FIELDS: Final = {
     "decorative": "decorative",
     "focal_x": "focal point",
     "focal_y": "focal point",
+    "edits": "crop and turns",
     "attributes": "attributes",
 }
 

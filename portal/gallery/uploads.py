@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -17,6 +17,8 @@ from portal.errors import Busy, FormError, PortalError, Running
 from portal.gallery.forms import PictureFields, ReceivedPicture
 from portal.gallery.intake import Intake, rules_of
 from portal.gallery.service import add_image
+from portal.gallery.versions import replace_file
+from portal.gallery.views import ImageView
 from portal.idempotency import Claim
 from portal.imaging.pool import RenderPool
 from portal.jobs.queue import USUAL
@@ -36,19 +38,27 @@ class Outcome:
     error: PortalError | None
 
 
-def check_names(fields: Mapping[str, str]) -> None:
+ADD_FIELDS: Final = frozenset({"entity_type", "entity_id", *PictureFields.__dataclass_fields__})
+REPLACE_FIELDS: Final = frozenset({"allow_duplicate", "revision"})
+
+
+def check_names(fields: Mapping[str, str], known: Collection[str] = ADD_FIELDS) -> None:
     """Raises FormError for fields that nobody may write, as `sha256` or `status`."""
-    known = {"csrf_token", "entity_type", "entity_id", *PictureFields.__dataclass_fields__}
-    unknown = {name: "There is no such field." for name in fields if name not in known}
+    unknown = {name: "There is no such field." for name in fields if name not in known and name != "csrf_token"}
     if unknown:
         raise FormError(unknown)
 
 
 @asynccontextmanager
 async def received(
-    request: Request[Any, Any, Any], settings: Settings, store: Store, *, max_files: int
+    request: Request[Any, Any, Any],
+    settings: Settings,
+    store: Store,
+    *,
+    max_files: int,
+    fields: Collection[str] = ADD_FIELDS,
 ) -> AsyncIterator[Upload]:
-    """The request's fields and files on our disk, removed again at the end unless they were stored."""
+    """The request's fields (of these names) and files on our disk, removed again at the end unless they were stored."""
     largest = max(settings.uploads_of(kind).max_bytes for kind in ENTITY_TYPES)
     intake: Intake = request.app.state.intake
     most = most_bytes(largest, max_files)
@@ -65,7 +75,7 @@ async def received(
             disk=store.disk,
         ) as upload:
             promise.fulfil()
-            check_names(upload.fields)
+            check_names(upload.fields, fields)
             yield upload
 
 
@@ -97,6 +107,32 @@ async def add_file(
         claim=claim,
         part=part,
         priority=priority,
+    )
+
+
+async def replace_with(
+    image: ImageView,
+    file: ReceivedFile,
+    *,
+    settings: Settings,
+    store: Store,
+    pool: RenderPool,
+    actor: Actor,
+    allow_duplicate: bool = False,
+    revision: int | None = None,
+) -> bool:
+    """False when these are the bytes it has. Raises what `replace_file` raises, and what reading the file had found."""
+    if file.refused is not None:
+        raise file.refused
+    return await replace_file(
+        UUID(image.id),
+        ReceivedPicture(file.path, file.filename, file.bytes, file.sha256),
+        rules=rules_of(settings, image.entity.type),
+        store=store,
+        pool=pool,
+        actor=actor,
+        allow_duplicate=allow_duplicate,
+        revision=revision,
     )
 
 

@@ -122,14 +122,14 @@ async def replace_file(
     actor: Actor,
     allow_duplicate: bool = False,
     revision: int | None = None,
-) -> None:
-    """Verify, store the bytes, then row and job in one transaction. Harmless when these are the bytes it has.
+) -> bool:
+    """Verify, store the bytes, then row and job in one transaction. False, and harmless, when these are the bytes it has.
 
     Raises FileRefused, NotFound, Stale, Conflict for what is in the trash, Duplicate (with `image_id`), Busy, DiskFull,
     Unavailable; then all stays as it was.
     """
     if not await _wants(image_id, received, allow_duplicate, revision):
-        return
+        return False
     verified = await verify_upload(received, rules, pool)
     facts = {
         "filename": clean_filename(received.filename),
@@ -151,7 +151,7 @@ async def replace_file(
         await announce_original(image_id)
         gallery = await places.lock_gallery_of(image_id)
         if not await _wants(image_id, received, allow_duplicate, revision):
-            return
+            return False
         row = await lock_image(image_id, None)
         key = original_key(gallery.ref.type, image_id, row["version"] + 1, verified.extension)
         try:
@@ -160,6 +160,7 @@ async def replace_file(
             await store.delete([key])  # before the lock is given back: the next file gets the same key
             raise
         await _become(gallery, row, facts, actor, "image.replace", {})
+    return True
 
 
 async def _wants(image_id: UUID, received: ReceivedPicture, allow_duplicate: bool, revision: int | None) -> bool:
@@ -183,10 +184,10 @@ def _refuse_trashed(row: Mapping[str, Any]) -> None:
 
 async def restore_version(
     image_id: UUID, version: int, *, store: Store, actor: Actor, revision: int | None = None
-) -> None:
+) -> bool:
     """The bytes of an old version, with its edits and focal point, as a new version; the old one stays where it is.
 
-    Harmless when the image has all this already. Raises NotFound, Stale, Conflict for what is in the trash, Gone when
+    False, and harmless, when the image has all this already. Raises NotFound, Stale, Conflict for what is in the trash, Gone when
     the bytes are lost or damaged.
     """
     async with database.transaction():
@@ -195,7 +196,7 @@ async def restore_version(
         row = await lock_image(image_id, revision)
         _refuse_trashed(row)
         if version == row["version"]:
-            return
+            return False
         old = await database.fetch_row(
             f"SELECT {_FACTS} FROM image_version WHERE image = $1 AND version = $2",  # noqa: S608 - constant columns
             image_id,
@@ -204,7 +205,7 @@ async def restore_version(
         if old is None:
             raise NotFound("This version is not kept (any more).")
         if old["sha256"] == row["sha256"] and Recipe.of_row(old) == Recipe.of_row(row):
-            return
+            return False
         data = await _whole(store, original_key(gallery.ref.type, image_id, version, old["extension"]), old["sha256"])
         key = original_key(gallery.ref.type, image_id, row["version"] + 1, old["extension"])
         try:
@@ -214,6 +215,7 @@ async def restore_version(
             raise
         facts = {name: old[name] for name in (*_OF_BYTES, *_WANTED, "uploaded_by")}
         await _become(gallery, row, facts, actor, "image.restore_version", {"restored": version})
+    return True
 
 
 async def _whole(store: Store, key: str, sha256: str) -> bytes:

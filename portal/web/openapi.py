@@ -22,14 +22,15 @@ _PICTURE_FIELDS: Mapping[str, Schema] = {
 _BINARY = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
 
 
-def multipart_operation(files: Mapping[str, str]) -> type[Operation]:
-    """An operation whose body is a form with `files` (`binary` or `binary[]`) and the fields of a picture."""
+def multipart_operation(files: Mapping[str, str], fields: Sequence[str] = tuple(_PICTURE_FIELDS)) -> type[Operation]:
+    """An operation whose body is a form with `files` (`binary` or `binary[]`) and these of the fields of a picture."""
     kinds = {"binary": _BINARY, "binary[]": Schema(type=OpenAPIType.ARRAY, items=_BINARY)}
-    schema = Schema(
-        type=OpenAPIType.OBJECT,
-        properties={**{name: kinds[kind] for name, kind in files.items()}, **_PICTURE_FIELDS},
-        required=[*files, "entity_type", "entity_id"],
-    )
+    properties: dict[str, Reference | Schema] = {
+        **{name: kinds[kind] for name, kind in files.items()},
+        **{name: _PICTURE_FIELDS[name] for name in fields},
+    }
+    required = [*files, *(name for name in ("entity_type", "entity_id") if name in fields)]
+    schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=required)
     return _operation_with({"multipart/form-data": OpenAPIMediaType(schema=schema)})
 
 
