@@ -90,7 +90,7 @@ async def _opened(app: Litestar, *, listeners: Sequence[Catalogue | Grants], wit
     async with parts.opened(), app.state.presence.held():
         await make_admin_from_settings(parts.settings)
         listening = [asyncio.create_task(each.run()) for each in listeners]
-        worker = parts.worker() if with_worker else None
+        worker = app.state.worker = parts.worker() if with_worker else None
         if worker is not None:
             worker.start()
         app.state.is_ready = True

@@ -7,24 +7,38 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Final
 
 import click
 import uvicorn
 import uvloop
+from litestar import Litestar
 
 from portal.accounts.setup import setup_link
 from portal.app import create_app
 from portal.errors import PortalError, Unavailable
+from portal.jobs.worker import Worker
 from portal.parts import Parts
 from portal.settings import Settings
 
-DRAIN_SECONDS: Final = 25
+DRAIN_SECONDS: Final = (
+    20  # for requests, and at the same time for jobs; then connections and the embedded server are closed
+)
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Server(uvicorn.Server):
     """uvicorn raises a caught signal again when it is done; a portal that ended in order ends with exit code 0."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_ending = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._loop.call_soon_threadsafe(self.is_ending.set)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -76,13 +90,22 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
     )
     server = _Server(config)
     async with app.lifespan():
-        greeting = asyncio.create_task(_greet(server, settings))
+        beside = [asyncio.create_task(_greet(server, settings)), asyncio.create_task(_end_worker(server, app))]
         try:
             await server.serve()
         except SystemExit as error:
             raise Unavailable(f"Nothing can listen on {settings.host}:{settings.port}; is it in use?") from error
         finally:
-            greeting.cancel()
+            for task in beside:
+                task.cancel()
+
+
+async def _end_worker(server: _Server, app: Litestar) -> None:
+    """At the signal, not after the last request: a slow request must not leave its jobs too little time, or the other way."""
+    await server.is_ending.wait()
+    worker: Worker | None = app.state.worker
+    if worker is not None:
+        await worker.stop(grace=DRAIN_SECONDS)
 
 
 async def _greet(server: uvicorn.Server, settings: Settings) -> None:

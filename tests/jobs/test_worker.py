@@ -25,6 +25,7 @@ from portal.jobs import worker as worker_module
 from portal.jobs.queue import Task, enqueue
 from portal.settings import CHECKOUT
 from tests import samples
+from tests.drilling import Rounds
 from tests.factories import Studio, make_entity
 from tests.jobs.conftest import RunWorker, status_of
 from tests.waiting import eventually
@@ -118,11 +119,15 @@ async def test_a_disk_that_is_away_for_long_fails_no_picture(
         await eventually(lambda: is_ready(image_id))
 
 
+@pytest.mark.drill("R2")
 async def test_a_picture_that_kills_its_worker_is_failed_after_three_starts(
-    studio: Studio, dsn: str, tmp_path: Path
+    studio: Studio, dsn: str, tmp_path: Path, rounds: Rounds
 ) -> None:
-    image_id = await studio.add(await make_entity(), ready=False)
-    marks = tmp_path / "marks"
+    for number in range(rounds(1, 10, "such pictures")):
+        await _three_starts(await studio.add(await make_entity(), ready=False), dsn, tmp_path / f"marks-{number}")
+
+
+async def _three_starts(image_id: UUID, dsn: str, marks: Path) -> None:
     codes: list[int] = []
     while not codes or codes[-1]:
         command = [sys.executable, "-m", "tests.jobs.killing_worker", dsn, str(marks)]
@@ -130,7 +135,7 @@ async def test_a_picture_that_kills_its_worker_is_failed_after_three_starts(
         codes.append(await asyncio.wait_for(process.wait(), 60))
         assert len(codes) < 6, "the picture goes on killing"
     assert codes == [-signal.SIGKILL] * 3 + [0]
-    assert marks.read_text().splitlines() == [str(image_id)] * 3
+    assert (await asyncio.to_thread(marks.read_text)).splitlines() == [str(image_id)] * 3
     row = await database.fetch_row("SELECT status, error ->> 'message' AS said FROM image WHERE id = $1", image_id)
     assert row is not None
     assert row["status"] == "failed"
@@ -138,18 +143,21 @@ async def test_a_picture_that_kills_its_worker_is_failed_after_three_starts(
     assert await queue_forgotten_images() == 0
 
 
+@pytest.mark.drill("R2")
 async def test_another_worker_finishes_the_job_of_a_killed_one(
-    studio: Studio, run_worker: RunWorker, portal_worker: Start
+    studio: Studio, run_worker: RunWorker, portal_worker: Start, rounds: Rounds
 ) -> None:
-    image_id = await studio.add(await make_entity(), samples.noisy(4000, 3000), ready=False)
-    process = portal_worker()
-    await eventually(lambda: in_hand(image_id))
-    process.kill()
-    process.wait()
-    assert await status_of(image_id) in {"pending", "processing"}
-    async with run_worker():
-        await eventually(lambda: is_ready(image_id))
-        await eventually(queue_is_empty)
+    for _ in range(rounds(1, 20, "kills of a worker")):
+        image_id = await studio.add(await make_entity(), samples.noisy(4000, 3000), ready=False)
+        process = portal_worker()
+        await eventually(lambda id=image_id: in_hand(id))
+        process.kill()
+        process.wait()
+        assert await status_of(image_id) in {"pending", "processing"}
+        async with run_worker():
+            await eventually(lambda id=image_id: is_ready(id))
+            await eventually(queue_is_empty)
+    assert [finding async for finding in fsck(store=studio.store, pool=studio.pool, grace=timedelta(0))] == []
 
 
 async def test_a_worker_told_to_stop_finishes_its_job_and_ends_with_0(studio: Studio, portal_worker: Start) -> None:
