@@ -190,6 +190,81 @@ def mpo() -> bytes:
     return save(scene(640, 480), "MPO", save_all=True, append_images=[second])
 
 
+# Red, green and blue of some spaces, as XYZ under D50, and the exponent of their curve.
+_SPACES: dict[str, tuple[tuple[float, ...], float]] = {
+    "Display P3": ((0.51512, 0.24120, -0.00105, 0.29198, 0.69225, 0.04189, 0.15710, 0.06657, 0.78407), 2.2),
+    "Adobe RGB": ((0.60974, 0.31111, 0.01947, 0.20528, 0.62567, 0.06087, 0.14919, 0.06322, 0.74457), 2.19921875),
+    "ProPhoto": ((0.79767, 0.28804, 0.0, 0.13519, 0.71188, 0.0, 0.03134, 0.00009, 0.82491), 1.8),
+}
+_D50 = (0.9642, 1.0, 0.8249)
+
+
+def rgb_profile(space: str) -> bytes:
+    """An ICC profile of a wider space than sRGB."""
+    primaries, gamma = _SPACES[space]
+    parts = {kind: _xyz(primaries[at : at + 3]) for kind, at in ((b"rXYZ", 0), (b"gXYZ", 3), (b"bXYZ", 6))}
+    return _icc(b"mntr", b"RGB ", b"XYZ ", space, parts | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _curve(gamma)))
+
+
+def grey_profile(gamma: float = 1.8) -> bytes:
+    return _icc(b"mntr", b"GRAY", b"XYZ ", "Grey", {b"kTRC": _curve(gamma)})
+
+
+def cmyk_profile() -> bytes:
+    """A press whose inks are paler than pure ones: a table of the sixteen mixtures of all or nothing, as 8-bit Lab."""
+    lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+    mixtures = Image.new("RGB", (16, 1))
+    for number in range(16):
+        c, m, y, k = (number >> at & 1 for at in (3, 2, 1, 0))
+        mixtures.putpixel((number, 0), tuple(int((250 - 200 * ink) * (1 - 0.85 * k)) for ink in (c, m, y)))
+    as_lab = ImageCms.applyTransform(mixtures, lab)
+    assert as_lab
+    nodes = bytes(value ^ (0x80 if at % 3 else 0) for at, value in enumerate(as_lab.tobytes()))
+    straight = bytes(range(256))
+    head = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + struct.pack(">9i", *(65536 * (at % 4 == 0) for at in range(9)))
+    table = head + straight * 4 + nodes + straight * 3
+    return _icc(b"prtr", b"CMYK", b"Lab ", "Pale press", {b"A2B0": table})
+
+
+def _icc(kind: bytes, space: bytes, between: bytes, name: str, parts: dict[bytes, bytes]) -> bytes:
+    text = name.encode()
+    described = b"desc" + bytes(4) + struct.pack(">I", len(text) + 1) + text + b"\0" + bytes(78)
+    parts = {b"desc": described, b"cprt": b"text" + bytes(4) + b"none\0", b"wtpt": _xyz(_D50)} | parts
+    at, table, body = 132 + 12 * len(parts), struct.pack(">I", len(parts)), b""
+    for tag, part in parts.items():
+        table += tag + struct.pack(">II", at + len(body), len(part))
+        body += part + bytes(-len(part) % 4)
+    head = struct.pack(">I4sI4s4s4s", at + len(body), bytes(4), 0x02100000, kind, space, between)
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _xyz(_D50)[8:]
+    return head + bytes(128 - len(head)) + table + body
+
+
+def _xyz(values: tuple[float, ...]) -> bytes:
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(value * 65536) for value in values))
+
+
+def _curve(gamma: float) -> bytes:
+    return b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256))
+
+
+def colours(width: int = 900, height: int = 600) -> Image.Image:
+    """All hues from dark through full to pale, soft and without edges; and greys along the bottom."""
+    hue = Image.linear_gradient("L").rotate(90).resize((width, height))
+    across = Image.linear_gradient("L").resize((width, height))
+    full = Image.merge("HSV", [hue, Image.new("L", hue.size, 200), across]).convert("RGB")
+    full.paste(hue.convert("RGB").crop((0, 0, width, height // 4)), (0, height - height // 4))
+    return full
+
+
+def as_16_bit_rgb(data: bytes, size: tuple[int, int], values: bytes) -> bytes:
+    """This RGB PNG with 16 bits a channel: `values` two bytes each, the upper first."""
+    row = size[0] * 6
+    lines = b"".join(b"\0" + values[at : at + row] for at in range(0, len(values), row))
+    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 16, 2, 0, 0, 0))
+    between = data[33 : data.index(b"IDAT") - 4]
+    return data[:8] + head + between + _chunk(b"IDAT", zlib.compress(lines, 1)) + _chunk(b"IEND")
+
+
 def with_chunk(data: bytes, kind: bytes, body: bytes) -> bytes:
     """A PNG with one more chunk before its end."""
     return data[:-12] + _chunk(kind, body) + data[-12:]

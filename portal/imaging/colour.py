@@ -13,7 +13,14 @@ _SRGB = cast(Any, ImageCms.createProfile("sRGB"))  # pyright: ignore[reportUnkno
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """L, RGB or CMYK in; L or RGB out. A profile that is broken or for another kind of picture is ignored."""
+    """L, RGB or CMYK in; L or RGB out; LA and RGBA keep their transparency, so that it is mixed in sRGB as browsers do.
+
+    A profile that is broken or for another kind of picture is ignored.
+    """
+    if picture.mode in ("LA", "RGBA"):
+        colours = to_srgb(picture.convert(picture.mode[:-1]), profile)
+        colours.putalpha(picture.getchannel("A"))
+        return colours
     transform = _transform(profile, picture.mode) if profile else None
     if transform:
         return ImageCms.applyTransform(picture, transform) or picture

@@ -34,7 +34,7 @@ def fingerprint(picture: Image.Image, orientation: int) -> int | None:
 
 def _grey_parts(picture: Image.Image, orientation: int) -> list[float]:
     """The brightness of 9 x 8 parts, row by row; as fractions, because on a white ground whole numbers differ by chance."""
-    colours = to_srgb(on_white(picture), picture.info.get("icc_profile"))
+    colours = on_white(to_srgb(picture, picture.info.get("icc_profile")))
     grey = turn_upright(colours, orientation).convert("L").convert("F")
     parts = grey.resize((_COLUMNS, _ROWS), Image.Resampling.BOX)  # pyright: ignore[reportUnknownMemberType]  # so typed in Pillow
     return [float(parts.getpixel((x, y))) for y in range(_ROWS) for x in range(_COLUMNS)]  # type: ignore[arg-type]  # one band

@@ -28,7 +28,7 @@ def make_placeholder(picture: Image.Image, size: geometry.Size, turns: Sequence[
         lying = geometry.upright(lying, turn)
     profile = picture.info.get("icc_profile")
     tiny = resample(to_8_bit(picture), lying, Image.Resampling.BOX)
-    plain = tiny if tiny.mode in ("LA", "RGBA") else to_srgb(tiny, profile)
+    plain = to_srgb(tiny, profile)
     for turn in turns:
         plain = turn_upright(plain, turn)
     plain = plain.convert("RGBA" if plain.mode in ("LA", "RGBA") else "RGB")

@@ -14,6 +14,7 @@ class Preset:
     fit: Literal["fit", "fill"]  # whole picture in the box, never enlarged · box filled, cropped around the focal point
     quality: int = 82
     progressive: bool = False  # doubles the encoding of a small picture for nothing
+    subsampling: Literal[0, 2] = 2  # 0: colours as fine as brightness; among few pixels it is seen when they are not
 
 
 # `optimized` takes what the JPEG decoder's own scale gives between 1600 and 2400, else 2048 on its long side.
@@ -25,8 +26,8 @@ OPTIMIZED_LOWEST_QUALITY = 65
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
-        Preset("icon", 64, 64, "fill"),
-        Preset("small", 150, 150, "fit"),
+        Preset("icon", 64, 64, "fill", subsampling=0),
+        Preset("small", 150, 150, "fit", subsampling=0),
         Preset("medium", 300, 300, "fit"),
         Preset("large", 600, 600, "fit"),
         Preset("card", 400, 300, "fill"),

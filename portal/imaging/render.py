@@ -101,7 +101,7 @@ def _decode_base(data: bytes, edits: Edits, with_placeholder: bool) -> _Base:
         part = _cut(picture, edits.crop, upright, orientation)
         turns, size = (orientation, *edits.turns), edits.size_of(upright)
         placeholder = _placeholder(part, size, turns) if with_placeholder else None
-        base = to_srgb(on_white(_shrink(to_8_bit(part))), profile)
+        base = on_white(to_srgb(_shrink(to_8_bit(part)), profile))
     for turn in turns:
         base = turn_upright(base, turn)
     return _Base(size, _without_info(base), placeholder)
@@ -162,9 +162,9 @@ def _fill(source: Image.Image, box: geometry.Size, focal_point: geometry.Point) 
 
 def _encode(preset: Preset, picture: Image.Image, original_bytes: int) -> Rendered:
     quality = optimized_quality(original_bytes) if preset is OPTIMIZED else preset.quality
-    data = _jpeg(picture, quality, preset.progressive)
+    data = _jpeg(picture, quality, preset)
     if preset is OPTIMIZED and len(data) > original_bytes and quality > OPTIMIZED_LOWEST_QUALITY:
-        data = _jpeg(picture, OPTIMIZED_LOWEST_QUALITY, preset.progressive)
+        data = _jpeg(picture, OPTIMIZED_LOWEST_QUALITY, preset)
     return Rendered(preset.name, data, picture.width, picture.height)
 
 
@@ -175,7 +175,8 @@ def optimized_quality(original_bytes: int) -> int:
     return round(OPTIMIZED.quality - share * (OPTIMIZED.quality - OPTIMIZED_LOWEST_QUALITY))
 
 
-def _jpeg(picture: Image.Image, quality: int, progressive: bool) -> bytes:
+def _jpeg(picture: Image.Image, quality: int, preset: Preset) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality, optimize=True, progressive=progressive)
+    how = {"progressive": preset.progressive, "subsampling": preset.subsampling}
+    picture.save(out, "JPEG", quality=quality, optimize=True, **how)
     return out.getvalue()
