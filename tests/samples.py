@@ -265,6 +265,17 @@ def as_16_bit_rgb(data: bytes, size: tuple[int, int], values: bytes) -> bytes:
     return data[:8] + head + between + _chunk(b"IDAT", zlib.compress(lines, 1)) + _chunk(b"IEND")
 
 
+def clear_in_16_bit(mode: str) -> bytes:
+    """A PNG of 16 bits whose left half has the colour that counts as clear."""
+    clear, other = (b"\x80\x11", b"\x40\x22") if mode == "L" else (b"\x80\x11\0\x22\x40\x33", b"\x40\1\x10\2\x80\3")
+    values = (clear * 50 + other * 50) * 80
+    if mode == "L":
+        data = save(Image.frombytes("I;16B", (100, 80), values), "PNG")
+    else:
+        data = as_16_bit_rgb(png(100, 80), (100, 80), values)
+    return data[:33] + _chunk(b"tRNS", clear) + data[33:]
+
+
 def with_chunk(data: bytes, kind: bytes, body: bytes) -> bytes:
     """A PNG with one more chunk before its end."""
     return data[:-12] + _chunk(kind, body) + data[-12:]

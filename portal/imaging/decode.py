@@ -6,6 +6,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Generator
+from typing import cast
 
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
@@ -54,7 +55,7 @@ def to_8_bit(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):
         return _from_16_bit(picture)
     if picture.has_transparency_data:  # of a palette, or one colour that counts as clear
-        return picture.convert("RGBA")
+        return _with_8_bit_key(picture).convert("RGBA")
     if picture.mode in ("L", "RGB", "CMYK"):
         return picture
     return picture.convert("L" if picture.mode == "1" else "RGB")
@@ -63,8 +64,22 @@ def to_8_bit(picture: Image.Image) -> Image.Image:
 def _from_16_bit(picture: Image.Image) -> Image.Image:
     """Pillow's own convert() would clip everything above 255 to white."""
     grey = picture.point(_upper_byte).convert("L")  # pyright: ignore[reportUnknownMemberType]  # so typed in Pillow
-    grey.info.pop("transparency", None)  # counted in 16 bits
+    clear = grey.info.pop("transparency", None)
+    if isinstance(clear, int):  # in 16 bits, of which each counts
+        opaque = [255] * 65536
+        opaque[clear & 0xFFFF] = 0
+        grey.putalpha(picture.convert("I").point(opaque, "L"))  # pyright: ignore[reportUnknownMemberType]  # so typed in Pillow
     return grey
+
+
+def _with_8_bit_key(picture: Image.Image) -> Image.Image:
+    """Of a picture that had 16 bits, the decoder leaves the clear colour as it was."""
+    key: object = picture.info.get("transparency")
+    if picture.mode == "RGB" and isinstance(key, tuple):
+        channels = [int(value) for value in cast(tuple[int, ...], key)]
+        if max(channels) > 255:
+            picture.info["transparency"] = tuple(value >> 8 for value in channels)
+    return picture
 
 
 def _upper_byte(value: float) -> float:

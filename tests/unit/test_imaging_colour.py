@@ -161,7 +161,7 @@ def difference(rendered: Rendered, expected: Image.Image) -> float:
 
 def mean_difference(one: Image.Image, other: Image.Image) -> float:
     """CIE76, the mean over a grid of pixels."""
-    across, down = max(1, one.width // 80), max(1, one.height // 60)
+    across, down = max(1, one.width // 40), max(1, one.height // 30)
     grid = (one.width // across, one.height // down)
     pairs = zip(*(lab(picture.resize(grid, Image.Resampling.NEAREST)) for picture in (one, other)), strict=True)
     return mean(sum((a - b) ** 2 for a, b in zip(*pair, strict=True)) ** 0.5 for pair in pairs)

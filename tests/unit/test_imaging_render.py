@@ -104,6 +104,13 @@ def test_one_colour_of_a_png_may_be_transparent(tmp_path: Path):
     assert is_near(pixel(render_bytes(tmp_path, black, "small")[0], 0.5, 0.5), (255, 255, 255), 3)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_one_colour_of_16_bits_may_be_transparent_too(tmp_path: Path, mode: str):
+    (small,) = render_bytes(tmp_path, samples.clear_in_16_bit(mode), "small")
+    assert is_near(pixel(small, 0.05, 0.5), (255, 255, 255), 6)
+    assert is_near(pixel(small, 0.95, 0.5), (0x40,) * 3 if mode == "L" else (0x40, 0x10, 0x80), 12)
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "RGBA"])
 def test_every_mode_becomes_plain(tmp_path: Path, mode: str):
     for rendered in render_bytes(tmp_path, samples.png(200, 150, mode)):
