@@ -4,3 +4,4 @@ import "./theme.js";
 import "./notices.js";
 import "./openers.js";
 import "./search-key.js";
+import "./upload-notice.js";

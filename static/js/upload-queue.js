@@ -1,139 +1,148 @@
-// Sends files three at a time and tells, through one callback, how each is doing. Knows nothing of the page.
-// An entry: {file, state, loaded, startedAt, message, canRetry, imageId, html}; state is one of
-// waiting, uploading, stored, duplicate, refused, cancelled.
+// Keeps files until they are acknowledged and sends them three at a time; tells, through one callback, how each is doing.
+// An entry is a record of upload-store.js with {file, kept, ready, loaded, total, startedAt, tries, html}. Its state is one of
+// waiting, uploading, stored, duplicate, refused, cancelled, and gone: another tab has seen to it.
 
-import { reasonToRefuse } from "./upload-checks.js";
+import { deliver } from "./upload-delivery.js";
+import { look } from "./upload-look.js";
+import { fileOf, forget, keep, note, recordsOf } from "./upload-store.js";
+import { alone, newKey, Patience } from "./upload-turns.js";
 
 const AT_ONCE = 3;
-const MOST_TRIES = 6;
 
-// crypto.randomUUID exists only in secure contexts; a portal on plain http in the office has none.
-const newKey = () => {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-};
-
-const problemOf = (xhr) => {
-  try {
-    return JSON.parse(xhr.responseText);
-  } catch {
-    return {};
-  }
-};
-
-const secondsToWait = (xhr, tries) => {
-  const said = xhr.getResponseHeader("Retry-After");
-  const seconds = /^\d+$/.test(said ?? "") ? Number(said) : (Date.parse(said) - Date.now()) / 1000;
-  return seconds >= 0 ? Math.min(seconds, 120) : Math.min(2 ** tries, 30);
-};
+export const isUnderWay = ({ state }) => state === "waiting" || state === "uploading";
 
 export class UploadQueue {
-  #entries = [];
+  #entries = new Set();
+  #looking = Promise.resolve();
 
-  constructor({ url, token, limits, changed }) {
-    Object.assign(this, { url, token, limits, changed });
+  // target: {url, page, gallery}; desk: {url, knownUrl, limits, account (an UploadAccount)}
+  constructor({ target, desk, paused, changed }) {
+    Object.assign(this, { target, paused, changed });
+    this.desk = { ...desk, patience: new Patience() };
   }
 
-  get busy() {
-    return this.#entries.some((entry) => entry.state === "waiting" || entry.state === "uploading");
+  get entries() {
+    return [...this.#entries];
   }
 
-  add(file) {
-    const entry = { file, key: newKey(), tries: 0, fields: {} };
-    this.#entries.push(entry);
-    this.#set(entry, { state: "waiting", loaded: 0, message: "Waiting…" });
+  // What an earlier page left here, in whatever state it was.
+  async resume() {
+    const records = (await recordsOf(this.desk.account.id)).filter(({ url }) => url === this.target.url);
+    for (const record of records) record.file = await fileOf(record);
+    this.#look(records.map((record) => this.#enter({ ...record, kept: true })));
+  }
+
+  add(files) {
+    const { url, page, gallery } = this.target;
+    const same = { owner: this.desk.account.id, url, page, gallery, keyAt: Date.now(), fields: {}, kept: false, sent: false };
+    const entryOf = (file, at) => {
+      const { name, type, size, lastModified } = file;
+      const its = { id: newKey(), key: newKey(), addedAt: Date.now() + at / 1e4, file, name, type, size, lastModified };
+      return this.#enter({ ...same, ...its, state: "waiting", message: "Waiting…" });
+    };
+    this.#look([...files].map(entryOf));
+  }
+
+  pause(paused) {
+    this.paused = paused;
+    for (const entry of this.entries.filter(({ state }) => state === "uploading")) this.#stop(entry, { state: "waiting" });
+    for (const entry of this.entries.filter(({ state }) => state === "waiting")) this.#set(entry, { message: this.#waits });
     this.#next();
-    return entry;
   }
 
   // Another body needs another key: the same key with other fields is refused as a mix-up.
-  again(entry, fields = {}) {
-    if (Object.keys(fields).length) entry.key = newKey();
-    Object.assign(entry, { fields, tries: 0 });
-    this.#set(entry, { state: "waiting", loaded: 0, message: "Waiting…" });
+  async again(entry, fields = null) {
+    if (fields) Object.assign(entry, { fields, key: newKey(), keyAt: Date.now(), sent: false });
+    Object.assign(entry, { tries: 0, ready: false });
+    this.#set(entry, { state: "waiting", loaded: 0, message: this.#waits });
+    const stands = entry.kept ? await note(entry) : ((entry.kept = await keep(entry)), true);
+    if (!stands) return this.#set(entry, { state: "gone" });
+    entry.ready = true;
     this.#next();
   }
 
   cancel(entry) {
-    clearTimeout(entry.timer);
-    const wasWhole = entry.total && entry.loaded >= entry.total; // then it may be stored already
+    const wasWhole = entry.state === "uploading" && entry.loaded >= entry.total; // then it may be stored already
     const message = wasWhole ? "Cancelled late: it may show in the gallery all the same." : "Cancelled. Nothing was added.";
-    this.#set(entry, { state: "cancelled", message });
-    entry.xhr?.abort();
+    forget(entry.id);
+    entry.kept = false;
+    this.#stop(entry, { state: "cancelled", canRetry: true, message });
     this.#next();
   }
 
-  forget(entry) {
-    this.#entries = this.#entries.filter((other) => other !== entry);
+  dismiss(entry) {
+    this.#entries.delete(entry);
+    forget(entry.id);
+  }
+
+  // The page goes: what is under way is left to the next one.
+  close() {
+    this.paused = true;
+    for (const entry of this.#entries) entry.ending?.abort();
+  }
+
+  // There may be a network again, or somebody has signed in.
+  hurry() {
+    this.desk.patience.end();
+  }
+
+  get #waits() {
+    return this.paused ? "Paused" : "Waiting…";
+  }
+
+  #enter(entry) {
+    if (isUnderWay(entry)) Object.assign(entry, { state: "waiting", message: this.#waits });
+    Object.assign(entry, { tries: 0, loaded: 0, total: entry.size, ready: false });
+    this.#entries.add(entry);
+    this.changed(entry);
+    return entry;
+  }
+
+  // One after the other, however many are dropped at once.
+  #look(entries) {
+    const ready = (those) => {
+      for (const entry of those) this.#set(entry, { ready: true, message: this.#waits });
+      this.#next();
+    };
+    const settle = (entry, changes) => this.#settle(entry, changes);
+    this.#looking = this.#looking.then(() => look(entries, this.desk, { settle, ready }));
+  }
+
+  #next() {
+    if (this.paused) return;
+    const waiting = this.entries.filter(({ state, ready }) => state === "waiting" && ready);
+    const sending = this.entries.filter(({ state }) => state === "uploading").length;
+    for (const entry of waiting.slice(0, Math.max(0, AT_ONCE - sending))) this.#start(entry);
+  }
+
+  async #start(entry) {
+    const { signal } = (entry.ending = new AbortController());
+    const set = (changes) => signal.aborted || this.#set(entry, changes);
+    set({ state: "uploading", loaded: 0, message: "Looking at the file…" });
+    await alone(`portal-upload ${entry.id}`, signal, {
+      onWait: () => set({ message: "Another tab is sending it." }),
+      act: async () => {
+        const answer = await deliver(entry, signal, this.desk, set);
+        if (answer) await this.#settle(entry, answer);
+      },
+    });
+    this.#next();
+  }
+
+  async #settle(entry, changes) {
+    Object.assign(entry, { canRetry: false }, changes);
+    if (["stored", "gone"].includes(entry.state)) await forget(entry.id);
+    else await note(entry);
+    this.#set(entry, changes);
+  }
+
+  #stop(entry, changes) {
+    entry.ending?.abort();
+    this.#set(entry, { loaded: 0, ...changes });
   }
 
   #set(entry, changes) {
     Object.assign(entry, { canRetry: false }, changes);
     this.changed(entry);
-  }
-
-  #next() {
-    const sending = this.#entries.filter((entry) => entry.state === "uploading").length;
-    const waiting = this.#entries.filter((entry) => entry.state === "waiting");
-    for (const entry of waiting.slice(0, AT_ONCE - sending)) this.#start(entry);
-  }
-
-  async #start(entry) {
-    this.#set(entry, { state: "uploading", loaded: 0, message: "Looking at the file…" });
-    const reason = entry.tries ? null : await reasonToRefuse(entry.file, this.limits);
-    if (entry.state !== "uploading") return;
-    if (reason) this.#finish(entry, { state: "refused", message: reason });
-    else this.#send(entry);
-  }
-
-  #send(entry) {
-    const body = new FormData();
-    body.append("csrf_token", this.token);
-    for (const [name, value] of Object.entries(entry.fields)) body.append(name, value);
-    body.append("file", entry.file, entry.file.name);
-    const xhr = (entry.xhr = new XMLHttpRequest());
-    xhr.open("POST", this.url);
-    xhr.setRequestHeader("HX-Request", "true");
-    xhr.setRequestHeader("Accept", "text/html, application/problem+json");
-    xhr.setRequestHeader("X-CSRF-Token", this.token);
-    xhr.setRequestHeader("Idempotency-Key", entry.key);
-    entry.startedAt = performance.now();
-    xhr.upload.onprogress = (event) =>
-      entry.state === "uploading" && this.#set(entry, { loaded: event.loaded, total: event.total, message: "" });
-    xhr.onload = () => this.#answered(entry, xhr);
-    xhr.onerror = () => this.#broken(entry);
-    xhr.send(body);
-  }
-
-  #answered(entry, xhr) {
-    if (xhr.status === 201) return this.#finish(entry, { state: "stored", html: xhr.responseText });
-    const problem = problemOf(xhr);
-    if (problem.code === "duplicate")
-      return this.#finish(entry, { state: "duplicate", message: problem.detail, imageId: problem.image_id });
-    if ([429, 503].includes(xhr.status) && entry.tries < MOST_TRIES)
-      return this.#later(entry, secondsToWait(xhr, entry.tries), "The portal is busy.");
-    if (xhr.status === 401 || xhr.status < 300)
-      return this.#finish(entry, { state: "refused", canRetry: true, message: "You are signed out. Sign in in another tab, then try again here." });
-    const message = problem.detail || `The portal could not store it (${xhr.status}). The file itself may be fine.`;
-    return this.#finish(entry, { state: "refused", canRetry: xhr.status >= 429 || xhr.status === 409, message });
-  }
-
-  #broken(entry) {
-    if (entry.state !== "uploading") return;
-    if (entry.tries < 3) this.#later(entry, 2 ** entry.tries, "The connection broke off.");
-    else this.#finish(entry, { state: "refused", canRetry: true, message: "The connection broke off. Nothing was added; the file waits here." });
-  }
-
-  // Stays "uploading", so that it keeps its place and others don't press into a busy portal.
-  #later(entry, seconds, why) {
-    entry.tries += 1;
-    this.#set(entry, { loaded: 0, message: `${why} Trying again in ${Math.ceil(seconds)} s…` });
-    entry.timer = setTimeout(() => entry.state === "uploading" && this.#send(entry), seconds * 1000);
-  }
-
-  #finish(entry, changes) {
-    this.#set(entry, changes);
-    this.#next();
   }
 }

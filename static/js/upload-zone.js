@@ -1,59 +1,80 @@
-// <upload-zone data-max-bytes data-max-mb data-max-pixels data-extensions> around the plain upload form.
-// Takes pictures by drop anywhere on the page, by paste, by file dialog and by camera; works as a form without this script.
+// <upload-zone data-max-bytes data-max-mb data-max-pixels data-extensions data-known data-page data-gallery> around the plain
+// upload form. Takes pictures by drop anywhere on the page, by paste, by file dialog and by camera, and goes on with those that
+// an earlier page left; works as a form without this script.
 
-import { UploadQueue } from "./upload-queue.js";
+import { UploadAccount } from "./upload-account.js";
+import { UploadQueue, isUnderWay } from "./upload-queue.js";
 import { UploadTray } from "./upload-tray.js";
 
+const PAUSED = "uploads-paused"; // in this tab: outlives a refresh
 const isTyping = (element) => element.closest?.("input, textarea, select, [contenteditable]");
 
 class UploadZone extends HTMLElement {
   connectedCallback() {
     this.form = this.querySelector("form");
     this.veil = document.getElementById("drop-veil");
+    const { page, gallery, known } = this.dataset;
+    const url = this.form.getAttribute("action");
+    const account = new UploadAccount(page, this.form.elements.csrf_token.value);
     this.queue = new UploadQueue({
-      url: this.form.action,
-      token: this.form.elements.csrf_token.value,
-      limits: {
-        maxBytes: Number(this.dataset.maxBytes),
-        maxMb: this.dataset.maxMb,
-        maxPixels: Number(this.dataset.maxPixels),
-        extensions: this.dataset.extensions.split(" "),
-      },
+      target: { url, page, gallery },
+      desk: { url, knownUrl: known, account, limits: this.#limits },
+      paused: sessionStorage.getItem(PAUSED) === url,
       changed: (entry) => this.#changed(entry),
     });
-    this.tray = new UploadTray(this.querySelector(".tray"), {
+    this.tray = new UploadTray(this.querySelector("#upload-tray"), {
       cancel: (entry) => this.queue.cancel(entry),
       retry: (entry) => this.queue.again(entry),
       addAnyway: (entry) => this.queue.again(entry, { allow_duplicate: "true" }),
       dismiss: (entry) => this.#remove(entry),
+      pause: (paused) => this.#pause(paused, url),
+      isPaused: () => this.queue.paused,
     });
     this.ending = new AbortController();
     this.#listen();
+    this.queue.resume();
   }
 
   disconnectedCallback() {
     this.ending.abort();
+    this.queue.close();
+  }
+
+  get #limits() {
+    const { maxBytes, maxMb, maxPixels, extensions } = this.dataset;
+    return { maxBytes: Number(maxBytes), maxMb, maxPixels: Number(maxPixels), extensions: extensions.split(" ") };
+  }
+
+  #pause(paused, url) {
+    sessionStorage.setItem(PAUSED, paused ? url : "");
+    this.queue.pause(paused);
+    this.tray.summarise();
   }
 
   #listen() {
     const on = (target, name, act) => target.addEventListener(name, act, { signal: this.ending.signal });
     on(this, "change", (event) => {
       if (event.target.type !== "file") return;
-      this.#take(event.target.files);
+      this.queue.add(event.target.files);
       event.target.value = ""; // the same file may be chosen again
     });
     on(document, "paste", (event) => {
       const files = event.clipboardData?.files;
       if (!files?.length || isTyping(event.target)) return;
       event.preventDefault();
-      this.#take(files);
+      this.queue.add(files);
     });
     on(document, "click", (event) => {
       if (!event.target.closest(".tabbar .shoot")) return;
       event.preventDefault(); // without script the tab's camera leads to the form instead
       this.querySelector("input[capture]").click();
     });
-    on(window, "beforeunload", (event) => this.queue.busy && event.preventDefault());
+    on(window, "online", () => this.queue.hurry());
+    on(window, "focus", () => this.queue.hurry());
+    // what is kept goes on by itself on the next page; only what could not be kept is worth a question
+    on(window, "beforeunload", (event) => {
+      if (this.queue.entries.some((entry) => isUnderWay(entry) && !entry.kept)) event.preventDefault();
+    });
     this.#listenToDrops(on);
   }
 
@@ -73,7 +94,7 @@ class UploadZone extends HTMLElement {
       this.veil.hidden = true;
       if (!hasFiles(event)) return;
       event.preventDefault();
-      this.#take(event.dataTransfer.files);
+      this.queue.add(event.dataTransfer.files);
     });
   }
 
@@ -84,20 +105,17 @@ class UploadZone extends HTMLElement {
     this.veil.hidden = false;
   }
 
-  #take(files) {
-    for (const file of files) this.queue.add(file);
-  }
-
   #changed(entry) {
-    this.tray.draw(entry);
-    if (entry.state !== "stored") return;
-    this.#addCards(entry.html);
-    this.#remove(entry);
-    if (!this.queue.busy) this.#grid.dispatchEvent(new CustomEvent("refresh"));
+    if (entry.state === "stored") entry.lookalike ??= this.#addCards(entry.html);
+    const isOver = entry.state === "gone" || (entry.state === "stored" && !entry.lookalike);
+    if (isOver) this.#remove(entry);
+    else this.tray.draw(entry);
+    if (["stored", "gone"].includes(entry.state) && !this.queue.entries.some(isUnderWay))
+      this.#grid.dispatchEvent(new CustomEvent("refresh"));
   }
 
   #remove(entry) {
-    this.queue.forget(entry);
+    this.queue.dismiss(entry);
     if (!this.tray.remove(entry)) this.querySelector(".picker").focus();
   }
 
@@ -105,6 +123,7 @@ class UploadZone extends HTMLElement {
     return document.getElementById("gallery-grid");
   }
 
+  // Gives what a new picture looks like, if the server has found something.
   #addCards(html) {
     const parsed = document.createElement("template");
     parsed.innerHTML = html;
@@ -117,6 +136,7 @@ class UploadZone extends HTMLElement {
     this.querySelector(".upload-zone").classList.remove("roomy");
     this.querySelector("[data-when=empty]")?.remove();
     this.querySelector("[data-when=filled]")?.removeAttribute("hidden");
+    return parsed.content.querySelector(".twins");
   }
 }
 

@@ -78,14 +78,18 @@ def playwright() -> Iterator[Playwright]:
         yield started
 
 
-@pytest.fixture(scope="session")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    """PORTAL_TEST_BROWSER, or what the PATH offers, or Playwright's own."""
+def launching() -> dict[str, Any]:
+    """How a browser is started: PORTAL_TEST_BROWSER, or what the PATH offers, or Playwright's own."""
     names = ("chromium", "chromium-browser", "google-chrome")
     found = os.environ.get("PORTAL_TEST_BROWSER") or next(filter(None, map(shutil.which, names)), None)
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {"executable_path": found, "args": [*ARGUMENTS, *sandbox]}
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
     expect.set_options(timeout=10_000)
-    started = playwright.chromium.launch(executable_path=found, args=[*ARGUMENTS, *sandbox])
+    started = playwright.chromium.launch(**launching())
     yield started
     started.close()
 
@@ -116,6 +120,11 @@ class Visits:
         context.tracing.start(snapshots=True)
         self.opened.append((context, Watch(context, self.origins)))
         return context.new_page()
+
+    def become(self, page: Page, role: str) -> None:
+        """In the same browser somebody else signs in."""
+        page.context.clear_cookies()
+        page.context.add_cookies([{**cookie} for cookie in self.states(role)["cookies"]])  # type: ignore[typeddict-item] - the same keys
 
     def watch_of(self, page: Page) -> Watch:
         return next(watch for context, watch in self.opened if context == page.context)

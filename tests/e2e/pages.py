@@ -168,6 +168,11 @@ class Gallery:
         named = self.page.locator('[data-part="name"]', has_text=re.compile(f"^{re.escape(filename)}$"))
         return self.page.locator(".upload-row").filter(has=named)
 
+    def keep_lookalikes(self) -> None:
+        """What is hinted at (some photographs show the same scene) is meant so."""
+        while self.page.locator(".upload-row.similar").count():
+            self.page.locator(".upload-row.similar").first.get_by_role("button", name="Keep both").click()
+
     # -- changing ---------------------------------------------------------------------------------------------------
 
     def describe(self, name: str, alt_text: str, caption: str = "") -> None:

@@ -45,6 +45,7 @@ def drop_all(gallery: Gallery) -> list[str]:
     photos = real_photos()
     gallery.drop(photos)
     gallery.expect_ready(len(photos))
+    gallery.keep_lookalikes()
     expect(gallery.page.locator(".tray")).to_be_hidden()
     assert gallery.page.evaluate("window.stayed")
     assert sorted(gallery.names()) == sorted(photo["name"] for photo in photos)

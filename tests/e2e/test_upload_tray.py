@@ -1,0 +1,385 @@
+"""What is given to the tray arrives, each file once, whatever happens to the page, the browser, the network or the portal."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Dialog, Error, FilePayload, Page, Playwright, Request, expect
+
+from tests import samples
+from tests.e2e.conftest import Api, Visits, launching, new_id
+from tests.e2e.held import Held, rows
+from tests.e2e.pages import PASSWORD, READY_MS, Account, Gallery, SignIn, payload
+from tests.e2e.server import RunningPortal, wait_until_gone
+from tests.e2e.test_access import check
+from tests.e2e.watch import Watch
+
+TYPE = "inventory_items"
+NO_INDEXED_DB = (
+    "Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('none', 'SecurityError'); } });"
+)
+BROKEN = r"^failed: (POST|GET) .* net::ERR_"
+
+
+@pytest.fixture
+def id(api: Api) -> str:
+    """An empty gallery."""
+    made = new_id()
+    api.put_entity(TYPE, made, f"Tray {made}")
+    return made
+
+
+@pytest.fixture
+def gallery(portal: RunningPortal, visit: Visits, id: str) -> Gallery:
+    """The same, open on its editor's screen."""
+    return Gallery(visit("editor"), portal.url).open(id)
+
+
+def files(*numbers: int) -> list[FilePayload]:
+    return [payload(f"{number}.jpg", samples.shapes(number)) for number in numbers]
+
+
+def expect_each_once(api: Api, gallery: Gallery, id: str, *numbers: int) -> None:
+    """On the page and in the portal; the tray has nothing more to do."""
+    gallery.expect_ready(len(numbers))
+    expect(rows(gallery.page)).to_have_count(0)
+    found = Counter(image["filename"] for image in api.gallery(TYPE, id))
+    assert found == {f"{number}.jpg": 1 for number in numbers}
+    gallery.page.reload()
+    expect(gallery.cards).to_have_count(len(numbers))
+    expect(rows(gallery.page)).to_have_count(0)
+
+
+def button(page: Page, name: str) -> None:
+    page.locator("#upload-tray").get_by_role("button", name=name, exact=True).click()
+
+
+def test_a_refresh_in_the_middle_loses_nothing(gallery: Gallery, api: Api, id: str):
+    held = Held(gallery.page)
+    gallery.drop(files(1, 2, 3, 4, 5))
+    held.expect_sending(3)
+    gallery.page.reload()
+    expect(rows(gallery.page)).to_have_count(5)
+    held.expect_sending(3)
+    held.forget()
+    gallery.page.reload()
+    expect_each_once(api, gallery, id, 1, 2, 3, 4, 5)
+
+
+def test_what_was_stored_but_never_acknowledged_is_not_stored_twice(gallery: Gallery, api: Api, id: str):
+    held = Held(gallery.page, unheard=True)
+    gallery.drop(files(1, 2, 3, 4))
+    held.expect_sending(3)
+    held.forget()
+    assert len(api.gallery(TYPE, id)) == 3
+    gallery.page.reload()
+    expect_each_once(api, gallery, id, 1, 2, 3, 4)
+
+
+def test_a_crash_of_the_tab_loses_nothing(gallery: Gallery, api: Api, id: str):
+    held = Held(gallery.page)
+    gallery.drop(files(1, 2, 3, 4))
+    held.expect_sending(3)
+    with pytest.raises(Error, match="crash"):
+        gallery.page.goto("chrome://crash")
+    again = Gallery(gallery.page.context.new_page(), gallery.url).open(id)
+    expect_each_once(api, again, id, 1, 2, 3, 4)
+
+
+def test_a_restart_of_the_browser_loses_nothing(
+    playwright: Playwright, portal: RunningPortal, api: Api, id: str, tmp_path: Path
+):
+    def start() -> tuple[Gallery, Watch]:
+        context = playwright.chromium.launch_persistent_context(tmp_path / "profile", **launching())
+        watch = Watch(context, {portal.url})
+        return Gallery(context.new_page(), portal.url), watch
+
+    gallery, watch = start()
+    SignIn(gallery.page, portal.url).open().sign_in("admin@shop.example", PASSWORD)
+    held = Held(gallery.open(id).page)
+    gallery.drop(files(1, 2, 3, 4))
+    held.expect_sending(3)
+    gallery.page.context.close()
+    watch.check()
+    gallery, watch = start()
+    gallery.open(id)
+    expect_each_once(api, gallery, id, 1, 2, 3, 4)
+    gallery.page.context.close()
+    watch.check()
+
+
+def test_a_portal_that_is_killed_is_waited_for(
+    gallery: Gallery, visit: Visits, portal: RunningPortal, api: Api, id: str
+):
+    visit.watch_of(gallery.page).may(BROKEN, r"^50\d: ")
+    held = Held(gallery.page)
+    gallery.drop(files(1, 2, 3, 4))
+    held.expect_sending(3)
+    portal.kill()
+    wait_until_gone(portal.url)
+    try:
+        held.let_go()
+        expect(rows(gallery.page, "uploading").filter(has_text="The connection broke off. Trying again")).to_have_count(
+            3
+        )
+    finally:
+        portal.start()
+    expect_each_once(api, gallery, id, 1, 2, 3, 4)
+
+
+def test_a_network_that_is_away_is_waited_for(gallery: Gallery, visit: Visits, api: Api, id: str):
+    visit.watch_of(gallery.page).may(BROKEN)
+    context = gallery.page.context
+    context.set_offline(True)
+    gallery.drop(files(1, 2))
+    expect(rows(gallery.page, "uploading").filter(has_text="There is no network. Trying again")).to_have_count(2)
+    context.set_offline(False)
+    expect_each_once(api, gallery, id, 1, 2)
+
+
+def test_pause_holds_everything_also_over_a_refresh_and_resume_lets_it_go(gallery: Gallery, api: Api, id: str):
+    page = gallery.page
+    held = Held(page)
+    gallery.drop(files(1, 2, 3, 4))
+    held.expect_sending(3)
+    button(page, "Pause")
+    expect(rows(page, "waiting").filter(has_text="Paused")).to_have_count(4)
+    expect(page.locator("#upload-voice")).to_contain_text("paused")
+    held.forget()
+    page.reload()
+    expect(rows(page, "waiting").filter(has_text="Paused")).to_have_count(4)
+    expect(page.locator("#upload-tray")).to_contain_text("0 of 4 · paused")
+    button(page, "Resume")
+    expect_each_once(api, gallery, id, 1, 2, 3, 4)
+
+
+def test_retry_all_sends_what_was_refused_for_the_moment(gallery: Gallery, visit: Visits, api: Api, id: str):
+    visit.watch_of(gallery.page).may(r"^404: ")
+    assert api.client.delete(f"/api/entities/{TYPE}/{id}").status_code == 204
+    gallery.drop([*files(1, 2), payload("offer.jpg", b"%PDF-1.7" + bytes(100))])
+    expect(rows(gallery.page, "refused")).to_have_count(3)
+    api.put_entity(TYPE, id, "There again")
+    gallery.page.reload()
+    expect(rows(gallery.page, "refused")).to_have_count(3)
+    button(gallery.page, "Retry all")
+    gallery.expect_ready(2)
+    expect(rows(gallery.page)).to_have_count(1)
+    gallery.row("offer.jpg").get_by_role("button", name="Dismiss offer.jpg").click()
+    expect_each_once(api, gallery, id, 1, 2)
+
+
+def test_cancel_all_forgets_and_one_may_still_be_added(gallery: Gallery, api: Api, id: str):
+    held = Held(gallery.page)
+    gallery.drop(files(1, 2, 3, 4, 5))
+    held.expect_sending(3)
+    button(gallery.page, "Cancel all")
+    expect(rows(gallery.page, "cancelled")).to_have_count(5)
+    held.forget()
+    gallery.row("2.jpg").get_by_role("button", name="Try again").click()
+    gallery.expect_ready(1)
+    button(gallery.page, "Dismiss all")
+    expect_each_once(api, gallery, id, 2)
+
+
+def test_two_tabs_of_one_gallery_do_not_both_send(gallery: Gallery, api: Api, id: str):
+    held = Held(gallery.page)
+    gallery.drop(files(1, 2, 3, 4, 5))
+    held.expect_sending(3)
+    other = Gallery(gallery.page.context.new_page(), gallery.url)
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST" and request.url.endswith("/images"):
+            sent.append(request.headers["idempotency-key"])
+
+    other.page.on("request", note)
+    other.open(id)
+    expect(rows(other.page, "uploading").filter(has_text="Another tab is sending it")).to_have_count(3)
+    held.let_go()
+    expect_each_once(api, other, id, 1, 2, 3, 4, 5)
+    expect_each_once(api, gallery, id, 1, 2, 3, 4, 5)
+    assert len(set(sent)) == len(sent) <= 2  # of those that the first tab had not begun
+
+
+def test_two_tabs_without_locks_send_each_file_once_as_well(portal: RunningPortal, visit: Visits, api: Api, id: str):
+    page = visit("editor")
+    visit.watch_of(page).may(r"^409: POST .*/images$")
+    page.context.add_init_script("Object.defineProperty(Navigator.prototype, 'locks', { get: () => undefined });")
+    gallery = Gallery(page, portal.url).open(id)
+    held = Held(page)
+    gallery.drop(files(1, 2, 3, 4))
+    held.expect_sending(3)
+    other = Gallery(page.context.new_page(), portal.url).open(id)
+    expect(rows(other.page)).not_to_have_count(0)
+    held.let_go()
+    expect_each_once(api, other, id, 1, 2, 3, 4)
+    expect_each_once(api, gallery, id, 1, 2, 3, 4)
+
+
+def test_files_of_another_account_are_neither_shown_nor_sent(gallery: Gallery, visit: Visits, api: Api, id: str):
+    page = gallery.page
+    held = Held(page)
+    gallery.drop(files(1, 2))
+    held.expect_sending(2)
+    held.forget()
+    visit.become(page, "admin")
+    for path in (f"/entities/{TYPE}/{id}", "/"):
+        page.goto(gallery.url + path)
+        expect(page.locator(".sidebar .who")).to_contain_text("Admin")
+        expect(page.locator("#waiting-uploads .notice, .upload-row")).to_have_count(0)
+    assert api.gallery(TYPE, id) == []
+    visit.become(page, "editor")
+    gallery.open(id)
+    expect_each_once(api, gallery, id, 1, 2)
+
+
+def test_who_is_signed_out_goes_on_after_signing_in(
+    gallery: Gallery, visit: Visits, portal: RunningPortal, api: Api, id: str
+):
+    page = gallery.page
+    visit.watch_of(page).may(r"^40[13]: POST ")
+    page.context.clear_cookies()
+    gallery.drop(files(1, 2))
+    expect(rows(page, "uploading").filter(has_text="You are signed out.")).to_have_count(2)
+    visit.become(page, "admin")
+    expect(rows(page, "uploading").filter(has_text="Somebody else is signed in here")).to_have_count(2, timeout=30_000)
+    assert api.gallery(TYPE, id) == []
+    page.context.clear_cookies()
+    another = page.context.new_page()
+    SignIn(another, portal.url).open().sign_in("editor@shop.example", PASSWORD)
+    page.bring_to_front()
+    gallery.expect_ready(2)
+    gallery.make_primary(gallery.names()[1])  # the page's other forms serve the new session too
+    expect_each_once(api, gallery, id, 1, 2)
+    Account(another, portal.url).open().sign_out()
+
+
+def test_other_pages_name_the_gallery_that_files_wait_for(gallery: Gallery, api: Api, axe: str, id: str):
+    page = gallery.page
+    held = Held(page)
+    gallery.drop(files(1, 2, 3))
+    held.expect_sending(3)
+    held.forget()
+    page.goto(f"{gallery.url}/")
+    notice = page.locator("#waiting-uploads .notice")
+    expect(notice).to_contain_text(f"3 pictures wait to be uploaded to Tray {id}")
+    check(page, axe)
+    notice.get_by_role("link", name="Open the gallery").click()
+    expect_each_once(api, gallery, id, 1, 2, 3)
+    page.goto(f"{gallery.url}/trash")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(notice).to_have_count(0)
+
+
+def test_what_waits_can_be_discarded_by_two_presses(gallery: Gallery, api: Api, id: str):
+    page = gallery.page
+    held = Held(page)
+    gallery.drop(files(1, 2))
+    held.expect_sending(2)
+    held.forget()
+    page.goto(f"{gallery.url}/")
+    page.get_by_role("button", name="Discard", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Discard 2 for good")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#waiting-uploads .notice")).to_have_count(0)
+    gallery.open(id)
+    expect_each_once(api, gallery, id)
+
+
+def test_where_nothing_can_be_kept_the_row_says_so_and_leaving_asks(
+    portal: RunningPortal, visit: Visits, api: Api, id: str
+):
+    page = visit("editor")
+    page.add_init_script(NO_INDEXED_DB)
+    gallery = Gallery(page, portal.url).open(id)
+    held = Held(page)
+    gallery.drop(files(1, 2))
+    held.expect_sending(2)
+    expect(rows(page).filter(has_text="Only in this tab")).to_have_count(2)
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.get_by_role("heading", level=1).click()  # browsers ask only where somebody has done something
+    with page.expect_event("dialog"):
+        page.evaluate("setTimeout(() => location.assign('/'))")
+    assert asked == ["beforeunload"]
+    held.let_go()
+    gallery.expect_ready(2)
+    assert len(api.gallery(TYPE, id)) == 2
+
+
+def test_a_file_that_waited_longer_than_its_key_lives_is_not_stored_twice(
+    gallery: Gallery, visit: Visits, api: Api, id: str
+):
+    """It was asked for as a second copy; a day later nobody knows any more whether that got through."""
+    page = gallery.page
+    api.add_picture(TYPE, id, "first.jpg", samples.shapes(1))
+    gallery.drop(files(1))
+    held = Held(page, unheard=True)
+    gallery.row("1.jpg").get_by_role("button", name="Keep both").click()
+    held.expect_sending(1)
+    held.forget()
+    page.evaluate(
+        """() => new Promise((done) => {
+          indexedDB.open("portal-uploads").onsuccess = ({ target }) => {
+            const files = target.result.transaction("files", "readwrite").objectStore("files");
+            files.openCursor().onsuccess = ({ target: { result } }) => {
+              if (!result) return done();
+              result.update({ ...result.value, keyAt: Date.now() - 24 * 3600 * 1000 });
+              result.continue();
+            };
+          };
+        })"""
+    )
+    visit.watch_of(page).expect(r"^409: POST .*/images$")
+    page.reload()
+    gallery.row("1.jpg").get_by_role("button", name="Use the one you have").click()
+    expect(rows(page)).to_have_count(0)
+    assert len(api.gallery(TYPE, id)) == 2
+
+
+def test_forty_files_arrive_each_once_with_progress_and_few_words_spoken(gallery: Gallery, api: Api, id: str):
+    page = gallery.page
+    page.evaluate(
+        """() => {
+          window.said = [];
+          new MutationObserver(() => window.said.push(document.getElementById("upload-voice").textContent))
+            .observe(document.getElementById("upload-voice"), { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+    gallery.drop(files(*range(40)))
+    expect(page.locator("#tray-title")).to_have_text("Adding 40 pictures")
+    expect(page.locator("#upload-tray [data-part=counts]")).to_have_text(re.compile(r"^\d+ of 40"))
+    expect(gallery.cards).to_have_count(40, timeout=2 * READY_MS)
+    said = page.evaluate("window.said")
+    assert said[-1] == "40 of 40 pictures added"
+    assert len(said) <= 6
+    expect(page.locator(".image-card[aria-busy]")).to_have_count(0, timeout=2 * READY_MS)
+    assert Counter(image["filename"] for image in api.gallery(TYPE, id)) == {f"{number}.jpg": 1 for number in range(40)}
+
+
+def test_the_tray_works_by_keys_and_axe_finds_nothing(gallery: Gallery, api: Api, axe: str, id: str):
+    page = gallery.page
+    held = Held(page)
+    gallery.drop([*files(1, 2, 3, 4), payload("offer.jpg", b"%PDF-1.7" + bytes(100))])
+    held.expect_sending(3)
+    check(page, axe)
+    page.locator("#upload-files").focus()
+    for name in ("Pause", "Cancel all", "Hide", "Cancel 1.jpg"):
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Dismiss 1.jpg")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Cancel 2.jpg")).to_be_focused()
+    held.let_go()
+    gallery.row("offer.jpg").get_by_role("button", name="Dismiss").press("Enter")
+    expect_each_once(api, gallery, id, 2, 3, 4)
