@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from portal.errors import ExtensionMismatch, FileRefused, NotAnImage, TooManyPixels, Unavailable
+from portal.imaging import pool as pool_module
 from portal.imaging.pool import RenderPool
 from portal.imaging.presets import READY
 from portal.imaging.verify import Limits
@@ -118,6 +119,33 @@ async def test_too_long_a_picture_is_killed_and_refused(photo: Path, slow: Path)
             await pool.verify(slow, "a.jpg", PATIENT)
         assert time.monotonic() - begun < 5
         assert (await pool.verify(photo, "a.jpg", LIMITS)).width == 640
+
+
+async def test_a_picture_of_too_much_work_is_ended_by_the_kernel(
+    pool: RenderPool, photo: Path, slow: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool_module, "VERIFY_CPU_SECONDS", 0)
+    with pytest.raises(TooManyPixels, match="takes too long"):
+        await pool.verify(slow, "a.jpg", PATIENT)
+    monkeypatch.undo()
+    assert (await pool.verify(photo, "a.jpg", LIMITS)).width == 640
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of other processes are read in /proc")
+async def test_a_child_has_a_gibibyte_and_ten_seconds_and_writes_no_files(pool: RenderPool, photo: Path):
+    assert (pool_module.VERIFY_CPU_SECONDS, pool._wall_seconds) == (10, 20)
+    await pool.verify(photo, "a.jpg", LIMITS)
+    for child in children():
+        assert child.rlimit(psutil.RLIMIT_AS) == (1024**3, 1024**3)
+        assert child.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
+        assert child.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+
+
+async def test_a_picture_of_more_memory_than_a_child_has_is_refused(pool: RenderPool, tmp_path: Path):
+    """Before any decoder: parts by the million, each of them small."""
+    crowd = samples.jpeg()[:2] + b"\xff\xfe\0\3x" * 3_000_000 + samples.jpeg()[2:]
+    with pytest.raises(FileRefused):
+        await pool.verify(samples.write(tmp_path, "crowd", crowd), "a.jpg", LIMITS)
 
 
 async def test_a_cancelled_picture_gives_its_child_up(pool: RenderPool, photo: Path, slow: Path):
