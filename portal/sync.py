@@ -20,7 +20,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,9 +34,10 @@ from portal.entities.imports import ImportReport, import_rows
 from portal.entities.kinds import parse_ref
 from portal.entities.service import put_entity
 from portal.errors import NotFound, TooLarge
-from portal.gallery import disposal, queries, service
+from portal.gallery import disposal, queries, service, versions
 from portal.gallery.forms import PictureFields, ReceivedPicture, read_metadata
 from portal.gallery.intake import refuse_when_disk_is_full, rules_of
+from portal.gallery.versions import VersionView
 from portal.gallery.views import EntityView, ImageView
 from portal.integrity.fsck import Finding, fsck
 from portal.jobs.queue import AWAITED, BULK
@@ -129,10 +130,7 @@ class Portal:
         self, type: str, id: str, file: str | os.PathLike[str] | bytes, name: str, fields: PictureFields, priority: int
     ) -> UUID:
         parts, ref = self._parts, parse_ref(type, id)
-        await refuse_when_disk_is_full(parts.store, parts.settings.free_space_bytes)
-        path = parts.settings.temp_dir / f"{uuid4()}.part"
-        try:
-            received = await asyncio.to_thread(_receive, file, name, path, parts.settings.uploads_of(type).max_bytes)
+        async with self._received(type, file, name) as received:
             return await service.add_image(
                 ref,
                 received,
@@ -143,8 +141,70 @@ class Portal:
                 actor=self._actor,
                 priority=priority,
             )
+
+    @contextlib.asynccontextmanager
+    async def _received(
+        self, type: str, file: str | os.PathLike[str] | bytes, name: str
+    ) -> AsyncIterator[ReceivedPicture]:
+        """The file where uploads lie, for as long as it is asked about."""
+        settings = self._parts.settings
+        await refuse_when_disk_is_full(self._parts.store, settings.free_space_bytes)
+        path = settings.temp_dir / f"{uuid4()}.part"
+        try:
+            yield await asyncio.to_thread(_receive, file, name, path, settings.uploads_of(type).max_bytes)
         finally:
             path.unlink(missing_ok=True)
+
+    def replace_file(
+        self,
+        image_id: UUID | str,
+        file: str | os.PathLike[str] | bytes,
+        *,
+        filename: str | None = None,
+        allow_duplicate: bool = False,
+        revision: int | None = None,
+        wait: bool = False,
+    ) -> ImageView:
+        """Give an image another file; what it had is kept as a version. Harmless with the bytes that it has.
+
+        Raises as `add_image` does; NotFound, Stale, and Conflict for what is in the trash.
+        """
+        name = filename or ("picture.jpg" if isinstance(file, bytes) else Path(file).name)
+        self._call(self._replace(self.image(image_id), file, name, allow_duplicate, revision))
+        if wait:
+            self.wait_until_ready(image_id)
+        return self.image(image_id)
+
+    async def _replace(
+        self,
+        image: ImageView,
+        file: str | os.PathLike[str] | bytes,
+        name: str,
+        allow_duplicate: bool,
+        revision: int | None,
+    ) -> None:
+        parts, type = self._parts, image.entity.type
+        async with self._received(type, file, name) as received:
+            await versions.replace_file(
+                UUID(image.id),
+                received,
+                rules=rules_of(parts.settings, type),
+                store=parts.store,
+                pool=parts.pool,
+                actor=self._actor,
+                allow_duplicate=allow_duplicate,
+                revision=revision,
+            )
+
+    def versions(self, image_id: UUID | str) -> list[VersionView]:
+        """Newest first, the current one included. Raises NotFound."""
+        return self._call(versions.versions_of(_uuid(image_id), links=self._parts.links)).items
+
+    def restore_version(self, image_id: UUID | str, version: int) -> ImageView:
+        """An old version's bytes, edits and focal point, as a new one. Raises NotFound, Conflict, Gone."""
+        found = _uuid(image_id)
+        self._call(versions.restore_version(found, version, store=self._parts.store, actor=self._actor))
+        return self.image(found)
 
     def image(self, image_id: UUID | str) -> ImageView:
         """Raises NotFound."""
@@ -179,7 +239,7 @@ class Portal:
         self._call(disposal.delete_image(_uuid(image_id), actor=self._actor, deletes_per_hour=0))
 
     def wait_until_ready(self, *image_ids: UUID | str) -> None:
-        """Work the queue until each of these images is ready, failed or gone."""
+        """Work the queue until each of these images is ready (with what is wanted of it now), failed or gone."""
         self._call(self._wait([_uuid(each) for each in image_ids]))
 
     async def _wait(self, image_ids: list[UUID]) -> None:

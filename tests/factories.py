@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from portal import database
@@ -15,6 +16,7 @@ from portal.gallery.forms import PictureFields, ReceivedPicture
 from portal.gallery.intake import Rules
 from portal.gallery.renditions import render_all
 from portal.gallery.service import add_image
+from portal.gallery.versions import replace_file
 from portal.imaging.pool import RenderPool
 from portal.storage.store import Store
 from tests import samples
@@ -55,6 +57,30 @@ class Studio:
         if ready:
             await render_all(image_id, store=self.store, pool=self.pool)
         return image_id
+
+    async def replace(
+        self,
+        image_id: UUID,
+        data: bytes | None = None,
+        *,
+        filename: str = "other.jpg",
+        ready: bool = True,
+        actor: Actor = SYSTEM,
+        **options: Any,
+    ) -> bool:
+        """Another file for this picture."""
+        data = data or samples.jpeg(64 + next(_numbers), 48)
+        path = self.store.root / "temp" / f"{uuid4()}.part"
+        write(path, data)
+        received = ReceivedPicture(path, filename, len(data), hashlib.sha256(data).hexdigest())
+        parts: dict[str, Any] = {"rules": Rules(), "store": self.store, "pool": self.pool, "actor": actor} | options
+        try:
+            changed = await replace_file(image_id, received, **parts)
+        finally:
+            path.unlink(missing_ok=True)  # as the upload that it stands for does
+        if ready:
+            await render_all(image_id, store=self.store, pool=self.pool)
+        return changed
 
 
 def write(path: Path, data: bytes) -> None:

@@ -157,10 +157,16 @@ with portal.sync.open() as p:
         p.add_image("inventory_items", "NONE", {str(picture)!r})
     except NoSuchEntity:
         print("no such entity")
+    turned = p.change_image(image.id, edits={{"rotate": 90}})
+    replaced = p.replace_file(image.id, {samples.png(90, 60)!r}, filename="mug.png", wait=True)
+    print(replaced.version, replaced.edits, [each.version for each in p.versions(image.id)])
+    back = p.restore_version(image.id, 1)
+    p.wait_until_ready(back.id)
+    print(p.image(image.id).renditions["optimized"].width, back.sha256 == image.sha256)
     print(p.fsck(), p.cleanup().orphaned_objects)
 """,
     )
-    assert done.stdout.splitlines() == ["ready 7", "True", "no such entity", "[] 0"]
+    assert done.stdout.splitlines() == ["ready 7", "True", "no such entity", "2 {} [2, 1]", "200 True", "[] 0"]
     assert done.stderr == ""
 
 

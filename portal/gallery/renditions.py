@@ -139,10 +139,13 @@ def _described(each: Rendered) -> dict[str, Any]:
     }
 
 
-async def fail_image(image_id: UUID, code: str, message: str, *, of: str | None = None) -> None:
+async def fail_image(
+    image_id: UUID, code: str, message: str, *, of: str | None = None, version: int | None = None
+) -> None:
     """Mark an image that never was ready as failed; one that is ready keeps its last whole renditions.
 
-    Where another run of the job has made what is wanted, or (with `of`) something else is wanted by now, nothing failed.
+    Where another run of the job has made what is wanted, or by now something else is wanted than this rendering (`of`),
+    another file than of this `version`, nothing failed.
     """
     async with database.transaction():
         gallery = await places.lock_gallery_of(image_id)
@@ -150,9 +153,11 @@ async def fail_image(image_id: UUID, code: str, message: str, *, of: str | None 
             """UPDATE image SET status = CASE WHEN renditions = '{}' THEN 'failed' ELSE status END,
                       error = $2::jsonb, updated_at = now()
                WHERE id = $1 AND coalesce(renditions ->> 'of', '') <> version || '.' || rendering
-                 AND ($3::text IS NULL OR $3 = version || '.' || rendering)""",
+                 AND coalesce($3, version || '.' || rendering) = version || '.' || rendering
+                 AND coalesce($4::int, version) = version""",
             image_id,
             json.dumps({"code": code, "message": message}),
             of,
+            version,
         )
         await places.ensure_primary(gallery)

@@ -134,7 +134,12 @@ async def _insert(
     await places.ensure_primary(gallery)
     after = {"entity": str(ref), "filename": filename, "sha256": received.sha256, "bytes": received.bytes}
     await record(actor, "image.add", "image", str(image_id), after=after)
-    await enqueue(RENDER, {"image": str(image_id)}, priority=priority)
+    await queue_rendering(image_id, 1, priority)
+
+
+async def queue_rendering(image_id: UUID, version: int, priority: int = URGENT) -> None:
+    """Of what is wanted when the job runs; `version` says whose fault it is when no run of it comes to an end."""
+    await enqueue(RENDER, {"image": str(image_id), "version": version}, priority=priority)
 
 
 async def _turn_of(priority: int, entity: int, actor: Actor) -> int:
@@ -201,7 +206,7 @@ async def _apply(gallery: places.LockedGallery, row: dict[str, Any], changes: di
         return
     if any(before.get(name) != after.get(name) for name in ("focal_x", "focal_y", "edits")):
         changes["rendering"] = row["rendering"] + 1
-        await enqueue(RENDER, {"image": str(image_id)}, priority=URGENT)
+        await queue_rendering(image_id, row["version"])
     values: dict[Any, Any] = {**changes, "revision": row["revision"] + 1, "updated_at": datetime.now(UTC)}
     await Image.update(values).where(Image.id == image_id)
     await record(actor, "image.describe", "image", str(image_id), before=before, after=after)
@@ -286,11 +291,11 @@ async def retry_image(image_id: UUID, *, actor: Actor) -> None:
     """Queue a failed image again. Raises NotFound; harmless for one that did not fail."""
     async with database.transaction():
         await places.lock_gallery_of(image_id)
-        changed = await database.execute(
+        version = await database.fetch_value(
             """UPDATE image SET status = 'pending', error = NULL, tries = 0, updated_at = now()
-               WHERE id = $1 AND status = 'failed'""",
+               WHERE id = $1 AND status = 'failed' RETURNING version""",
             image_id,
         )
-        if changed:
+        if version is not None:
             await record(actor, "image.retry", "image", str(image_id))
-            await enqueue(RENDER, {"image": str(image_id)}, priority=URGENT)
+            await queue_rendering(image_id, version)

@@ -31,11 +31,11 @@ async def render_renditions(payload: dict[str, Any], *, store: Store, pool: Rend
 
 
 async def give_up_rendering(payload: dict[str, Any], reason: str) -> None:
-    image_id = UUID(payload["image"])
-    if not await database.fetch_value("SELECT tries > 0 FROM image WHERE id = $1", image_id):
-        return  # deleted meanwhile, or given another file, for which another job waits
+    """Of the file for which the job was queued: another one that came meanwhile has a job of its own."""
+    version = payload.get("version")
     try:
-        await fail_image(image_id, "failed", f"The renditions could not be made. {reason}")
+        message = f"The renditions could not be made. {reason}"
+        await fail_image(UUID(payload["image"]), "failed", message, version=version)
     except NotFound:
         return  # deleted meanwhile
 

@@ -21,11 +21,10 @@ from portal.gallery.arrivals import announce_original
 from portal.gallery.disposal import purge_after_commit, version_keys_of
 from portal.gallery.forms import ReceivedPicture
 from portal.gallery.intake import Rules, verify_upload
-from portal.gallery.service import RENDER, lock_image, refuse_duplicate, refuse_stale
+from portal.gallery.service import lock_image, queue_rendering, refuse_duplicate, refuse_stale
 from portal.gallery.views import FocalPoint, Recipe, RenditionView, decoded, rendition_views
 from portal.imaging.formats import clean_filename
 from portal.imaging.pool import RenderPool
-from portal.jobs.queue import URGENT, enqueue
 from portal.paging import Page, decode_cursor, encode_cursor
 from portal.storage.keys import original_key
 from portal.storage.links import Links
@@ -266,7 +265,7 @@ async def _become(
     before = {"version": row["version"], **{name: row[name] for name in said}}
     after = {"version": version, **{name: facts[name] for name in said}, **more}
     await record(actor, action, "image", str(image_id), before=before, after=after)
-    await enqueue(RENDER, {"image": str(image_id)}, priority=URGENT)
+    await queue_rendering(image_id, version)
 
 
 async def _drop_oldest(gallery: places.LockedGallery, image_id: UUID) -> None:
