@@ -26,7 +26,7 @@ from portal.embed import pages as embed_pages
 from portal.embed.keys import Grants
 from portal.entities.queries import counts_by_type
 from portal.gallery import api as gallery_api
-from portal.gallery import entity_api, entity_pages, image_pages, twin_routes, version_api
+from portal.gallery import edit_pages, entity_api, entity_pages, image_pages, twin_routes, version_api
 from portal.gallery import pages as gallery_pages
 from portal.gallery.intake import Intake
 from portal.idempotency import Presence
@@ -133,6 +133,7 @@ def _routers() -> list[Any]:
         overview_api.router,
         gallery_pages.router,
         image_pages.router,
+        edit_pages.router,
         gallery_api.router,
         version_api.router,
         twin_routes.router,

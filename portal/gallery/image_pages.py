@@ -15,12 +15,16 @@ from portal.accounts.guards import permit
 from portal.audit.actors import Actor
 from portal.audit.queries import AuditEntry, history_of
 from portal.entities.queries import invoices_listing
-from portal.errors import FormError, Stale
+from portal.errors import FormError, PortalError, Stale
 from portal.gallery import queries, service
 from portal.gallery.entity_pages import FormView, type_view
 from portal.gallery.forms import clean_tags, read_picture_fields
+from portal.gallery.limits import upload_limits
 from portal.gallery.queries import parse_image_id
+from portal.gallery.seen import said_of, seen_of
+from portal.gallery.versions import VersionView, versions_of
 from portal.gallery.views import ImageView
+from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.forms import read_form
 from portal.web.parameters import PathText, TheActor, TheLinks
@@ -33,8 +37,8 @@ _SAID: Final = {
     "image.trash": "moved it to the trash",
     "image.restore": "restored it",
     "image.retry": "tried again",
-    "image.replace": "gave it another file",
-    "image.restore_version": "brought an old version back",
+    "image.replace": "replaced the file",
+    "image.restore_version": "brought back",
 }
 _FIELDS: Final = {
     "alt_text": "alt text",
@@ -58,29 +62,63 @@ class Step:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class VersionLine:
+    """A version, and by whom it came as people say it."""
+
+    view: VersionView
+    by: str
+
+
 @get("/images/{id:str}", name="gallery:image", include_in_schema=False, **permit("viewer"))
 async def show(request: AnyRequest, links: TheLinks, id: PathText) -> Template:
-    return await _show(request, await queries.get_image(parse_image_id(id), links), links, FormView({}, {}))
+    return await show_image(request, await queries.get_image(parse_image_id(id), links), links)
 
 
-async def _show(request: AnyRequest, image: ImageView, links: Links, form: FormView, status: int = 200) -> Template:
-    actor: Actor = request.scope["user"]
+async def show_image(
+    request: AnyRequest,
+    image: ImageView,
+    links: Links,
+    *,
+    form: FormView | None = None,
+    replacing: PortalError | None = None,
+    status: int = 200,
+) -> Template:
+    """The whole page; with what was typed into its form, or why the file that was sent does not replace this one."""
+    settings: Settings = request.app.state.settings
     previous, following = (None, None) if image.trashed_at else await queries.neighbours_of(image)
     return await page(
         request,
         "gallery/image.html",
         status_code=status,
-        image=image,
+        **await parts_of(request, image, links),
         kind=type_view(image.entity.type),
         entity=await queries.get_entity(image.entity, links),
         previous=previous,
         following=following,
-        history=[_step(entry) for entry in await history_of("image", image.id)],
-        form=form,
-        can_edit=actor.may("editor"),
+        form=form or FormView({}, {}),
+        limits=upload_limits(settings, image.entity.type),
+        replacing=replacing and {"message": replacing.message, "image_id": replacing.extra.get("image_id")},
         used_on=await _uses(request, image),
-        added_by=_who(image.uploaded_by) if image.uploaded_by else None,
     )
+
+
+async def parts_of(
+    request: AnyRequest, image: ImageView, links: Links, *, changed_here: bool = False
+) -> dict[str, Any]:
+    """What gallery/_parts.html wants: all that follows the picture's bytes and edits."""
+    actor: Actor = request.scope["user"]
+    image_id = UUID(image.id)
+    kept = await versions_of(image_id, links=links)
+    return {
+        "image": image,
+        "seen": seen_of(image, is_rendering=not await queries.are_settled([image_id])),
+        "versions": [VersionLine(each, _who(each.uploaded_by) if each.uploaded_by else "") for each in kept.items],
+        "history": [_step(entry) for entry in await history_of("image", image.id)],
+        "added_by": _who(image.uploaded_by) if image.uploaded_by else None,
+        "can_edit": actor.may("editor"),
+        "changed_here": changed_here,
+    }
 
 
 async def _uses(request: AnyRequest, image: ImageView) -> list[dict[str, str]]:
@@ -94,10 +132,16 @@ async def _uses(request: AnyRequest, image: ImageView) -> list[dict[str, str]]:
 
 
 def _step(entry: AuditEntry) -> Step:
-    detail = ""
-    if entry.action == "image.describe" and entry.after:
-        detail = ", ".join(dict.fromkeys(_FIELDS.get(name, name) for name in entry.after))
-    return Step(entry.at, _who(entry.actor), _SAID.get(entry.action, entry.action), detail)
+    after = entry.after or {}
+    action, detail = _SAID.get(entry.action, entry.action), ""
+    if entry.action == "image.describe":
+        fields = ", ".join(dict.fromkeys(_FIELDS.get(name, name) for name in after))
+        action, detail = said_of(after) or (action, fields)
+    elif entry.action == "image.replace":
+        detail = after.get("filename", "")
+    elif entry.action == "image.restore_version":
+        detail = f"version {after['restored']}" if "restored" in after else ""
+    return Step(entry.at, _who(entry.actor), action, detail)
 
 
 def _who(actor: str) -> str:
@@ -136,7 +180,7 @@ async def show_again(
     form = FormView(sent, error.errors if isinstance(error, FormError) else {"revision": error.message})
     image = await queries.get_image(image_id, links)
     if not is_htmx(request):
-        return await _show(request, image, links, form, status=error.status)
+        return await show_image(request, image, links, form=form, status=error.status)
     context: dict[str, Any] = {"image": image, "form": form, "can_edit": True}
     return await page(request, "gallery/_metadata_form.html", status_code=error.status, **context)
 

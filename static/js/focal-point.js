@@ -1,19 +1,24 @@
-// <focal-point data-width data-height> around the stage: a click, or the arrows on the stage's button, move the ring.
-// The numbers live in the form's two fields (focal_x, focal_y from 0 to 1); they are saved with it, and without script alone.
+// <focal-point> in a picture-preview: a click, or the arrows on the stage's button, move the ring. It is drawn on the picture
+// as people see it; the form's two fields (focal_x, focal_y) hold it in 0..1 of the upright original, and are saved with it.
+
+import { toOriginal, toShown } from "./edit-geometry.js";
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const CENTRE = { x: 0.5, y: 0.5 };
 
 class FocalPoint extends HTMLElement {
   connectedCallback() {
-    this.width = Number(this.dataset.width);
-    this.height = Number(this.dataset.height);
-    this.frame = this.querySelector(".frame");
+    this.edits = this.closest("picture-preview").told.edits;
+    this.svg = this.querySelector("svg.focal");
+    if (!this.svg) return; // for who may only look
+    const { width, height } = this.svg.viewBox.baseVal;
+    Object.assign(this, { width, height });
     this.ending = new AbortController();
     const on = (target, name, act) => target.addEventListener(name, act, { signal: this.ending.signal });
-    on(this.frame, "pointerdown", (event) => this.#start(event));
-    on(this.frame, "pointermove", (event) => event.buttons & 1 && this.dragging && this.#follow(event));
-    on(this.frame, "pointerup", () => (this.dragging = false));
+    on(this.svg, "pointerdown", (event) => this.#start(event));
+    on(this.svg, "pointermove", (event) => event.buttons & 1 && this.dragging && this.#follow(event));
+    on(this.svg, "pointerup", () => (this.dragging = false));
     on(this, "keydown", (event) => this.#key(event));
     on(this, "click", (event) => event.target.closest("[data-act=centre]") && this.#set(null));
     on(document, "input", (event) => /^focal_[xy]$/.test(event.target.name) && this.#draw());
@@ -23,32 +28,32 @@ class FocalPoint extends HTMLElement {
   }
 
   disconnectedCallback() {
-    this.ending.abort();
+    this.ending?.abort();
   }
 
   #field(axis) {
     return document.querySelector(`[name=focal_${axis}]`);
   }
 
+  /** In 0..1 of the picture as it is shown. */
   get point() {
-    const number = (axis) => {
-      const value = this.#field(axis)?.value;
-      return value === "" || value == null ? 0.5 : clamp(Number(value), 0, 1);
-    };
-    return { x: number("x"), y: number("y") };
+    const [x, y] = ["x", "y"].map((axis) => this.#field(axis)?.value ?? "");
+    if (x === "" && y === "") return CENTRE;
+    const [left, top] = [x, y].map((value) => (value === "" ? 0.5 : clamp(Number(value), 0, 1)));
+    return toShown({ x: left, y: top }, this.edits);
   }
 
   #start(event) {
     if (event.button !== 0 || !this.#field("x")) return;
     event.preventDefault();
-    this.frame.setPointerCapture(event.pointerId);
+    this.svg.setPointerCapture(event.pointerId);
     this.dragging = true;
     this.#follow(event);
   }
 
   #follow(event) {
-    const box = this.frame.getBoundingClientRect();
-    this.#set({ x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height });
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.svg.getScreenCTM().inverse());
+    this.#set({ x: at.x / this.width, y: at.y / this.height });
   }
 
   #key(event) {
@@ -61,18 +66,19 @@ class FocalPoint extends HTMLElement {
   }
 
   // null: no focal point of its own; the picture is cut around its middle.
-  #set(point) {
+  #set(shown) {
+    const point = shown && toOriginal({ x: clamp(shown.x, 0, 1), y: clamp(shown.y, 0, 1) }, this.edits);
     for (const axis of ["x", "y"]) {
       const field = this.#field(axis);
       if (!field) return;
-      field.value = point ? clamp(point[axis], 0, 1).toFixed(2) : "";
-      field.dispatchEvent(new Event("input", { bubbles: true }));
+      field.value = point ? Number(point[axis].toFixed(4)) : "";
     }
+    this.#field("x").dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   #draw() {
     const { x, y } = this.point;
-    for (const circle of this.frame.querySelectorAll("circle")) {
+    for (const circle of this.svg.querySelectorAll("circle")) {
       circle.setAttribute("cx", x * this.width);
       circle.setAttribute("cy", y * this.height);
     }

@@ -1,0 +1,58 @@
+// <picture-preview data-edits data-width data-height data-version data-rendering> around the stage; width and height are the upright
+// original's. While new renditions are made, it shows the old picture as the new one will be, so that nothing jumps twice.
+
+import { matrixBetween, sizeShown } from "./edit-geometry.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const madeWith = new Map(); // "version.rendering" of a picture that was shown -> the edits it was made with
+
+const draw = (name, attributes, ...inside) => {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...inside);
+  return element;
+};
+
+class PicturePreview extends HTMLElement {
+  connectedCallback() {
+    const { edits } = this.told;
+    const image = this.querySelector(".frame > img:not(.blur)");
+    const of = image && new URL(image.src).searchParams.get("v");
+    if (of && !this.hasAttribute("data-rendering")) madeWith.set(of, edits);
+    else if (madeWith.has(of) && of.split(".")[0] === this.dataset.version) this.#foretell(image, madeWith.get(of));
+    this.#keepUp();
+  }
+
+  /** The edits that are wanted, and the upright original's size. */
+  get told() {
+    const { edits, width, height } = this.dataset;
+    return { edits: JSON.parse(edits), original: { width: Number(width), height: Number(height) } };
+  }
+
+  #foretell(image, before) {
+    const { edits, original } = this.told;
+    const from = sizeShown(original, before);
+    const { width, height } = sizeShown(original, edits);
+    const picture = draw("image", {
+      href: image.src,
+      width: from.width,
+      height: from.height,
+      preserveAspectRatio: "none",
+      transform: matrixBetween(before, edits, original),
+    });
+    const whole = draw("svg", { width, height }, picture); // an inner one cuts off what the crop does
+    image.replaceWith(draw("svg", { class: "foretold", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": image.alt }, whole));
+  }
+
+  // What this page itself has changed is no reason to tell its form that somebody else was first.
+  #keepUp() {
+    const seen = document.querySelector("#metadata-form [name=revision]");
+    if (this.hasAttribute("data-changed-here") && seen && Number(seen.value) === this.dataset.revision - 1)
+      seen.value = this.dataset.revision;
+  }
+}
+
+// A version brought back from beside the other: what they were compared for is decided.
+document.addEventListener("submit", (event) => event.target.closest("dialog.compare")?.close());
+
+customElements.define("picture-preview", PicturePreview);
