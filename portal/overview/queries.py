@@ -49,7 +49,7 @@ class KindShare:
 
 @dataclass(frozen=True, slots=True)
 class StorageFigures:
-    """In bytes, the trash included: its bytes lie on the disk too. `images` counts what stands in galleries."""
+    """In bytes, trash and old versions included: they lie on the disk too. `images` counts what stands in galleries."""
 
     originals_bytes: int
     renditions_bytes: int
@@ -119,8 +119,10 @@ async def storage_figures() -> StorageFigures:
         """SELECT coalesce(sum(bytes), 0)::bigint AS originals,
                   coalesce(sum((SELECT sum((item.value ->> 'bytes')::bigint)
                                 FROM jsonb_each(renditions -> 'items') AS item)), 0)::bigint AS renditions,
-                  count(*) FILTER (WHERE trashed_at IS NULL) AS images
-           FROM image"""
+                  count(*) FILTER (WHERE is_shown) AS images
+           FROM (SELECT bytes, renditions, trashed_at IS NULL AS is_shown FROM image UNION ALL
+                 SELECT old.bytes, CASE WHEN old.renditions = image.renditions THEN '{}' ELSE old.renditions END, false
+                 FROM image_version old JOIN image ON image.id = old.image) AS stored"""
     )
     figures = StorageFigures(row["originals"], row["renditions"], row["images"]) if row else StorageFigures(0, 0, 0)
     now = time.monotonic()

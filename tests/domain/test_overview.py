@@ -37,6 +37,20 @@ async def test_overview_counts_what_is_missing_and_stored(studio: Studio) -> Non
     assert today.storage.renditions_bytes == sum(each.bytes for each in ready_image.renditions.values()) > 0
 
 
+async def test_old_versions_count_among_what_is_stored_but_not_among_the_pictures(studio: Studio) -> None:
+    image_id = await studio.add(await make_entity(), ready=False)
+    await studio.replace(image_id)
+    await studio.replace(image_id)
+    await studio.replace(image_id, ready=False)  # the renditions that are shown are those of an old version: once
+    storage = (await overview_of_today(LINKS)).storage
+    files = [entry for entry in studio.store.walk() if not entry.key.startswith("temp/")]
+    originals = sum(
+        entry.bytes for entry in files if "/optimized/" not in entry.key and "/thumbnails/" not in entry.key
+    )
+    assert (storage.images, storage.originals_bytes) == (1, originals)
+    assert storage.originals_bytes + storage.renditions_bytes == sum(entry.bytes for entry in files)
+
+
 async def test_failed_pictures_are_shown_until_they_are_in_the_trash(studio: Studio) -> None:
     ref = await make_entity()
     image_id = await studio.add(ref, ready=False)

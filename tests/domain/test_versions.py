@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import random
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from portal import database
 from portal.audit.actors import SYSTEM
-from portal.errors import Conflict, DiskFull, Duplicate, FormError, Gone, NotAnImage, NotFound, Stale
+from portal.errors import Conflict, DiskFull, Duplicate, FormError, Gone, NotAnImage, NotFound, Running, Stale
 from portal.gallery.disposal import delete_entity, delete_image, restore_image, trash_image
 from portal.gallery.forms import read_metadata
 from portal.gallery.queries import are_settled, get_image
@@ -483,3 +485,39 @@ async def test_quick_turns_at_once_add_up(studio: Studio):
     turns = (edit_image(image_id, lambda edits: edits.turned("right"), actor=EDITOR) for _ in range(3))
     await asyncio.gather(*turns)
     assert (await image_of(image_id)).edits == {"rotate": 270}
+
+
+async def test_everything_at_once_leaves_a_sound_portal(studio: Studio, config: Settings):
+    ref = await make_entity()
+    image_id = await studio.add(ref)
+    other = await studio.add(ref)
+    dice = random.Random(7)
+    pictures = [samples.distinct(number) for number in range(4)]
+
+    async def one(number: int) -> None:
+        choices: dict[str, Any] = {
+            "replace": lambda: studio.replace(image_id, pictures[number % 4], ready=False),
+            "restore": lambda: restore_version(image_id, dice.randint(1, 6), store=studio.store, actor=EDITOR),
+            "turn": lambda: edit_image(image_id, lambda edits: edits.turned("left"), actor=EDITOR),
+            "trash": lambda: trash_image(image_id, actor=SYSTEM, deletes_per_hour=0),
+            "back": lambda: restore_image(image_id, actor=SYSTEM),
+            "render": lambda: render(studio, image_id),
+            "purge": lambda: purge_objects({}, store=studio.store),
+            "sweep": lambda: _sweep(studio, config),
+        }
+        with contextlib.suppress(Conflict, NotFound, Duplicate):
+            await choices[dice.choice([*choices, "replace", "render"])]()
+
+    for turn in range(5):
+        await asyncio.gather(*(one(12 * turn + number) for number in range(12)))
+    await restore_image(image_id, actor=SYSTEM)
+    await render(studio, image_id)
+    await database.execute("DELETE FROM pgqueuer")
+    assert (await image_of(image_id)).status == "ready"
+    assert (await image_of(other)).status == "ready"
+    await assert_sound(studio, config)
+
+
+async def _sweep(studio: Studio, config: Settings) -> None:
+    with contextlib.suppress(Running):
+        await clean_up(settings=config.replace(grace_minutes=0), store=studio.store, actor=SYSTEM, dry_run=False)

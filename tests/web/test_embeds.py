@@ -19,8 +19,11 @@ from portal import database
 from portal.audit.actors import SYSTEM
 from portal.embed.keys import revoke_key
 from portal.entities.kinds import EntityRef
-from portal.gallery.forms import PictureFields
+from portal.gallery.forms import PictureFields, read_metadata
+from portal.gallery.renditions import render_all
+from portal.gallery.service import change_image
 from portal.settings import Settings
+from tests import samples
 from tests.factories import Studio, make_entity
 from tests.web.embedding_app import SmallPortal, small_portal
 
@@ -153,6 +156,15 @@ async def test_words_of_people_are_text_in_embeds_and_cards(portal: SmallPortal,
             assert page.status_code == 200
             assert "<script>alert" not in page.text
             assert "49" not in page.text.replace(ref.id, "") or "{{7*7}}" in unescape(page.text)
+
+
+async def test_a_picture_that_was_turned_has_the_room_that_it_needs(portal: SmallPortal, visitor: httpx.AsyncClient):
+    ref = await make_entity()
+    image_id = await portal.studio.add(ref, samples.jpeg(600, 300))
+    await change_image(image_id, read_metadata({"edits": {"rotate": 90}}), actor=SYSTEM)
+    await render_all(image_id, store=portal.studio.store, pool=portal.studio.pool)
+    page = (await visitor.get(f"/embed/{ref}?layout=strip")).text
+    assert 'width="56" height="112"' in page
 
 
 async def test_a_key_opens_a_private_gallery_for_its_sites(
