@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -345,6 +345,43 @@ async def test_a_file_whose_sender_left_overwrites_no_later_one(studio: Studio, 
     assert await later
     await render(studio, image_id)
     assert ((await image_of(image_id)).version, (await image_of(image_id)).width) == (2, 222)
+    await assert_sound(studio, config)
+
+
+class HalfwayStore(Store):
+    """Stops where the bytes lie in the store and no row knows of them."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.is_there, self.go = asyncio.Event(), asyncio.Event()
+
+    async def adopt(self, path: Path, key: str) -> None:
+        await super().adopt(path, key)
+        self.is_there.set()
+        await self.go.wait()
+
+    async def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
+        await super().put_many(items)
+        self.is_there.set()
+        await self.go.wait()
+
+
+@pytest.mark.parametrize("verb", ["replace", "restore"])
+async def test_a_sweep_spares_bytes_that_are_about_to_become_a_version(studio: Studio, config: Settings, verb: str):
+    image_id = await studio.add(await make_entity())
+    await studio.replace(image_id)
+    halfway = HalfwayStore(studio.store.root)
+    work: Coroutine[Any, Any, bool] = (
+        studio.replace(image_id, store=halfway, ready=False)
+        if verb == "replace"
+        else restore_version(image_id, 1, store=halfway, actor=EDITOR)
+    )
+    task = asyncio.create_task(work)
+    await halfway.is_there.wait()
+    await _sweep(studio, config)
+    halfway.go.set()
+    assert await task
+    await render(studio, image_id)
     await assert_sound(studio, config)
 
 
