@@ -66,12 +66,15 @@ class RenderPool:
         names: Sequence[str],
         focal_point: tuple[float, float] | None = None,
         edits: Edits = NONE,
+        *,
+        as_webp: bool = False,
     ) -> list[Rendered]:
         """Raises as `verify` does."""
 
         def task(may_be_heavy: bool) -> wire.Task:
             cpu_seconds = VERIFY_CPU_SECONDS * RENDER_PATIENCE
-            return wire.RenderTask(_absolute(path), tuple(names), focal_point, edits, cpu_seconds, may_be_heavy)
+            wanted = (tuple(names), focal_point, edits, as_webp)
+            return wire.RenderTask(_absolute(path), *wanted, cpu_seconds, may_be_heavy)
 
         wall_seconds = self._wall_seconds * RENDER_PATIENCE
         answer = await self._ask(self._rendering, task(False), task(True), wall_seconds, priority=1)

@@ -31,6 +31,7 @@ class RenderTask(msgspec.Struct, tag="render", frozen=True):
     names: tuple[str, ...]
     focal_point: tuple[float, float] | None
     edits: Edits
+    as_webp: bool
     cpu_seconds: int
     may_be_heavy: bool
 
