@@ -21,6 +21,7 @@ from portal.errors import PortalError, Unavailable
 from portal.jobs.worker import Worker
 from portal.parts import Parts
 from portal.settings import Settings
+from portal.web.connection import Connection
 
 DRAIN_SECONDS: Final = (
     20  # for requests, and at the same time for jobs; then connections and the embedded server are closed
@@ -77,7 +78,7 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=Connection,
         lifespan="off",  # entered here, so that what goes wrong is said in our words
         log_config=None,
         access_log=False,
