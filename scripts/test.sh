@@ -1,12 +1,12 @@
 #!/bin/sh
-# Run the tests that the arguments name, or all: first what needs no browser, on two processes, then the browser's own.
-# (The browser's synchronous interface and asynchronous tests do not share a session.)
+# Run the tests that the arguments name, or all: first what needs no browser, on two processes, then the attack, which
+# measures and so runs alone, then the browser's own. (Its synchronous interface and asynchronous tests share no session.)
 set -eu
 cd "$(dirname "$0")/.."
 
 plain() { .venv/bin/python -m pytest -n 2 "$@"; }
 
-browser() { .venv/bin/python -m pytest "$@"; }
+alone() { .venv/bin/python -m pytest "$@"; }
 
 find_browser() {
     PORTAL_TEST_BROWSER=$(.venv/bin/python scripts/find_browser.py)
@@ -20,14 +20,16 @@ case "$*" in
     ;;
 *tests/e2e*)
     find_browser
-    browser "$@"
+    alone "$@"
     ;;
 "")
     find_browser # first of all: who has none should know at once
     failed=0
-    plain --ignore=tests/e2e tests || failed=$?
-    browser tests/e2e || failed=$?
+    plain --ignore=tests/e2e --ignore=tests/attack tests || failed=$?
+    alone tests/attack || failed=$?
+    alone tests/e2e || failed=$?
     exit $failed
     ;;
+*tests/attack*) alone "$@" ;;
 *) plain "$@" ;;
 esac

@@ -52,10 +52,10 @@ def gif(width: int = 160, height: int = 120, **options: Any) -> bytes:
     return save(scene(width, height), "GIF", **options)
 
 
-def noisy(width: int = 640, height: int = 480, quality: int = 95) -> bytes:
+def noisy(width: int = 640, height: int = 480, quality: int = 95, **options: Any) -> bytes:
     """A JPEG with detail everywhere: large for its size, as camera files are."""
     noise = Image.merge("RGB", [Image.effect_noise((width, height), 60) for _ in range(3)])
-    return save(Image.blend(scene(width, height), noise, 0.3), "JPEG", quality=quality)
+    return save(Image.blend(scene(width, height), noise, 0.3), "JPEG", quality=quality, **options)
 
 
 def distinct(number: int, width: int = 64, height: int = 48) -> bytes:
@@ -75,13 +75,6 @@ def animated(format: str = "GIF", frames: int = 4, width: int = 60, height: int 
     """GIF, WEBP or PNG; its first frame is the scene, the others are plain."""
     rest = [Image.new("RGB", (width, height), (40 * n % 256, 90, 200)) for n in range(1, frames)]
     return save(scene(width, height), format, save_all=True, append_images=rest, duration=100)
-
-
-def film(format: str, frames: list[tuple[int, str]], **options: Any) -> bytes:
-    """An animation of plain frames: the milliseconds and the colour of each."""
-    pictures = [Image.new("RGB", (60, 40), colour) for _, colour in frames]
-    times = [time for time, _ in frames]
-    return save(pictures[0], format, save_all=True, append_images=pictures[1:], duration=times, **options)
 
 
 def exif_rotated(orientation: int, width: int = 640, height: int = 480, format: str = "JPEG") -> bytes:
