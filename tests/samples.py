@@ -77,6 +77,13 @@ def animated(format: str = "GIF", frames: int = 4, width: int = 60, height: int 
     return save(scene(width, height), format, save_all=True, append_images=rest, duration=100)
 
 
+def film(format: str, frames: list[tuple[int, str]], **options: Any) -> bytes:
+    """An animation of plain frames: the milliseconds and the colour of each."""
+    pictures = [Image.new("RGB", (60, 40), colour) for _, colour in frames]
+    times = [time for time, _ in frames]
+    return save(pictures[0], format, save_all=True, append_images=pictures[1:], duration=times, **options)
+
+
 def exif_rotated(orientation: int, width: int = 640, height: int = 480, format: str = "JPEG") -> bytes:
     """Upright it is `scene(width, height)`, red in its top left corner; stored it lies as the orientation says."""
     picture = scene(width, height)
