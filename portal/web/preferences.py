@@ -20,8 +20,8 @@ def wait_seconds(request: Request[Any, Any, Any]) -> int:
 
 
 async def wait_until(is_done: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    """Ask again and again until it is done or the time is up."""
+    """Ask again and again until it is done or the time is up; the longer it takes, the more seldom."""
     clock = asyncio.get_running_loop().time
-    deadline = clock() + seconds
-    while not await is_done() and clock() < deadline:  # noqa: ASYNC110 - what is waited for happens in another process
-        await asyncio.sleep(0.05)
+    began = clock()
+    while not await is_done() and (waited := clock() - began) < seconds:  # noqa: ASYNC110 - another process does it
+        await asyncio.sleep(min(max(0.05, waited / 5), seconds - waited))
