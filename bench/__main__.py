@@ -1,4 +1,4 @@
-"""`make bench`: the README's table, measured side by side in one run. `python -m bench [--photos FOLDER] [--json FILE]`.
+"""`make bench`: the README's table, measured side by side in one run. `python -m bench [--photos FOLDER] [--json FILE] [--long]`.
 
 A real portal in a process of its own (authentication, verification and queue on), real pictures, and beside it what it is
 held against: the barest Pillow pattern for rendering, uvicorn without a framework for serving.
@@ -23,6 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--photos", type=Path, default=PHOTOS, help="folder of 12 MP photographs; made ones without")
     parser.add_argument("--json", type=Path, help="write all figures there")
+    parser.add_argument("--long", action="store_true", help="also 1,000 uploads in a row: does memory grow?")
     arguments = parser.parse_args()
     photos = sorted(arguments.photos.glob("p12_*.jpg")) if arguments.photos.is_dir() else []
     figures: dict[str, Any] = {"rendering": rendering.measure(photos)}
@@ -32,6 +33,8 @@ def main() -> None:
         figures["start"] = starting.measure(data_dir)
         with PortalProcess(data_dir) as portal:
             figures["upload"] = uploading.measure(portal, photos)
+            if arguments.long:
+                figures["many"] = uploading.measure_many(portal, photos)
             figures["serve"] = serving.measure(portal)
     print(table(figures))
     if arguments.json:
@@ -56,6 +59,7 @@ def table(figures: dict[str, Any]) -> str:
             f"{upload['peak_mb']} MB",
             f"{upload['idle_mb']} MB idle",
         ),
+        *_many(figures.get("many")),
         ("Page p99 while rendering flat out", f"{upload['page_p99_ms']} ms", ""),
         (
             "Thumbnail, requests/s (32 connections)",
@@ -81,6 +85,14 @@ def _ratios(rendered: dict[str, Any]) -> str:
         return f"{ratios[0]}" if ratios[0] == ratios[-1] else f"{ratios[0]} to {ratios[-1]}"
 
     return f"{spread('ours_to_minimal')} × the barest Pillow pattern, {spread('ours_to_naive')} × naive Pillow"
+
+
+def _many(run: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+    if run is None:
+        return []
+    least, most = run["memory_mb"]
+    what = f"Memory over {run['count']:,} uploads, without the first hundred"
+    return [(what, f"{least} to {most} MB", f"{run['per_second']} pictures/s, grown by {run['grown_mb']} MB")]
 
 
 def _cpu(run: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -100,7 +101,12 @@ class PortalProcess:
         return sum(sum(each.cpu_times()[:2]) for each in self.processes())
 
     def memory_mb(self) -> int:
-        return round(sum(each.memory_info().rss for each in self.processes()) / 2**20)
+        """Pages that several of them share are counted for each."""
+        total = 0
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+        return round(total / 2**20)
 
 
 def free_port() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import threading
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from bench.portal_process import PortalProcess
 
 COUNTS = {1: 12, 8: 48}
+MANY, WARM_UP, STEP = 1000, 100, 100
 
 
 def measure(portal: PortalProcess, photos: Sequence[Path]) -> dict[str, Any]:
@@ -39,6 +41,28 @@ def _run(portal: PortalProcess, pictures: Sequence[bytes], at_once: int, count: 
     return {"at_once": at_once, "per_second": round(count / seconds, 1), "cpu_s": round(cpu / count, 3)}
 
 
+def measure_many(portal: PortalProcess, photos: Sequence[Path]) -> dict[str, Any]:
+    """Does memory grow? Eight at a time; of each hundred uploads after the first the median, as every single picture
+    moves it up and down."""
+    pictures = [photo.read_bytes() for photo in photos]
+    medians: list[float] = []
+    with _Watch(portal) as watch:
+        begun = time.monotonic()
+        for _ in range(MANY // STEP):
+            watch.memory.clear()
+            _run(portal, pictures, 8, STEP)
+            medians.append(statistics.median(watch.memory))
+        seconds = time.monotonic() - begun
+    steady = medians[WARM_UP // STEP :]
+    return {
+        "count": MANY,
+        "per_second": round(MANY / seconds, 1),
+        "memory_mb": [round(min(steady)), round(max(steady))],
+        "grown_mb": round(steady[-1] - steady[0]),
+        "peak_mb": watch.peak_mb,
+    }
+
+
 class _Watch:
     """Memory ten times a second, and how long a list page takes while all else goes on."""
 
@@ -46,6 +70,7 @@ class _Watch:
         self._portal = portal
         self._over = threading.Event()
         self.peak_mb = 0
+        self.memory: list[int] = []
         self._pages: list[float] = []
 
     def __enter__(self) -> _Watch:
@@ -61,7 +86,8 @@ class _Watch:
 
     def _memory(self) -> None:
         while not self._over.wait(0.1):
-            self.peak_mb = max(self.peak_mb, self._portal.memory_mb())
+            self.memory.append(self._portal.memory_mb())
+            self.peak_mb = max(self.peak_mb, self.memory[-1])
 
     def _page(self) -> None:
         while not self._over.wait(0.05):
