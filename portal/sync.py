@@ -192,6 +192,7 @@ class Portal:
                 store=parts.store,
                 pool=parts.pool,
                 actor=self._actor,
+                deletes_per_hour=0,
                 allow_duplicate=allow_duplicate,
                 revision=revision,
             )
@@ -203,7 +204,8 @@ class Portal:
     def restore_version(self, image_id: UUID | str, version: int) -> ImageView:
         """An old version's bytes, edits and focal point, as a new one. Raises NotFound, Conflict, Gone."""
         found = _uuid(image_id)
-        self._call(versions.restore_version(found, version, store=self._parts.store, actor=self._actor))
+        store = self._parts.store
+        self._call(versions.restore_version(found, version, store=store, actor=self._actor, deletes_per_hour=0))
         return self.image(found)
 
     def image(self, image_id: UUID | str) -> ImageView:

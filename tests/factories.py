@@ -73,7 +73,8 @@ class Studio:
         path = self.store.root / "temp" / f"{uuid4()}.part"
         write(path, data)
         received = ReceivedPicture(path, filename, len(data), hashlib.sha256(data).hexdigest())
-        parts: dict[str, Any] = {"rules": Rules(), "store": self.store, "pool": self.pool, "actor": actor} | options
+        parts: dict[str, Any] = {"rules": Rules(), "store": self.store, "pool": self.pool, "actor": actor}
+        parts |= {"deletes_per_hour": 500} | options
         try:
             changed = await replace_file(image_id, received, **parts)
         finally:

@@ -32,7 +32,7 @@ async def trash_image(image_id: UUID, *, actor: Actor, deletes_per_hour: int) ->
         row = await database.fetch_row(f"SELECT {_COLUMNS} FROM image WHERE id = $1 FOR UPDATE", image_id)  # noqa: S608 - constant columns
         if row is None or row["trashed_at"] is not None:
             return
-        await _refuse_too_many(actor, 1, deletes_per_hour)
+        await refuse_too_many(actor, 1, deletes_per_hour)
         await database.execute(
             """UPDATE image SET trashed_at = now(), last_order = sort_order, sort_order = NULL,
                       was_primary = is_primary, is_primary = false, revision = revision + 1, updated_at = now()
@@ -75,7 +75,7 @@ async def delete_image(image_id: UUID, *, actor: Actor, deletes_per_hour: int, o
         rows = await database.fetch(f"SELECT {_COLUMNS} FROM image WHERE id = $1 FOR UPDATE", image_id)  # noqa: S608 - constant columns
         if only_from_trash and any(row["trashed_at"] is None for row in rows):
             raise Conflict("This picture is not in the trash (any more). Move it there first.")
-        await _refuse_too_many(actor, 1, deletes_per_hour)
+        await refuse_too_many(actor, 1, deletes_per_hour)
         await _delete_rows(gallery.ref, rows, actor)
         for row in rows:
             if row["sort_order"] is not None:
@@ -91,7 +91,7 @@ async def delete_entity(ref: EntityRef, *, actor: Actor, deletes_per_hour: int) 
     async with database.transaction():
         gallery = await places.lock_gallery(ref)
         rows = await database.fetch(f"SELECT {_COLUMNS} FROM image WHERE entity = $1 FOR UPDATE", gallery.pk)  # noqa: S608 - constant columns
-        await _refuse_too_many(actor, len(rows), deletes_per_hour)
+        await refuse_too_many(actor, len(rows), deletes_per_hour)
         await _delete_rows(ref, rows, actor)
         entity = await database.fetch_row("DELETE FROM entity WHERE pk = $1 RETURNING name, reference", gallery.pk)
         await record(actor, "entity.delete", "entity", str(ref), before=dict(entity) if entity else None)
@@ -157,13 +157,13 @@ async def purge_after_commit(keys: Sequence[str]) -> None:
     await enqueue(PURGE, {}, priority=URGENT)
 
 
-async def _refuse_too_many(actor: Actor, more: int, most: int) -> None:
-    """One leaked editor's token must not empty the shop; admins are not capped."""
+async def refuse_too_many(actor: Actor, more: int, most: int) -> None:
+    """One leaked editor's token must not empty the shop; admins are not capped. Raises RateLimited."""
     if actor.may("admin") or more == 0:
         return
     await database.execute("SELECT pg_advisory_xact_lock(hashtext('deletes of ' || $1))", actor.name)
     recent = await database.fetch_value(
-        """SELECT count(*) FROM audit WHERE actor = $1 AND action IN ('image.trash', 'image.delete')
+        """SELECT count(*) FROM audit WHERE actor = $1 AND action IN ('image.trash', 'image.delete', 'image.drop_version')
            AND at > now() - interval '1 hour'""",
         actor.name,
     )

@@ -100,10 +100,17 @@ async def replace_file(
     **permit("editor"),
 )
 async def restore_version(
-    request: AnyRequest, store: TheStore, links: TheLinks, actor: TheActor, id: PathText, number: FromPath[int]
+    request: AnyRequest,
+    settings: TheSettings,
+    store: TheStore,
+    links: TheLinks,
+    actor: TheActor,
+    id: PathText,
+    number: FromPath[int],
 ) -> Response[Any]:
     image_id = parse_image_id(id)
-    is_new = await versions.restore_version(image_id, number, store=store, actor=actor)
+    most = settings.deletes_per_hour
+    is_new = await versions.restore_version(image_id, number, store=store, actor=actor, deletes_per_hour=most)
     said = f"Version {number} is back. The one before it is kept, too" if is_new else "It is what is shown already"
     return await after_edit(request, image_id, links, said)
 

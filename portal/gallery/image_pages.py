@@ -38,6 +38,7 @@ _SAID: Final = {
     "image.restore": "restored it",
     "image.retry": "tried again",
     "image.replace": "replaced the file",
+    "image.drop_version": "dropped its oldest version",
     "image.restore_version": "brought back",
 }
 _FIELDS: Final = {

@@ -131,6 +131,7 @@ async def replace_with(
         store=store,
         pool=pool,
         actor=actor,
+        deletes_per_hour=settings.deletes_per_hour,
         allow_duplicate=allow_duplicate,
         revision=revision,
     )

@@ -76,7 +76,7 @@ class VersionList:
     summary="Give an image another file",
     operation_class=multipart_operation({"file": "binary"}, fields=("allow_duplicate",)),
     responses=IMAGE,
-    **permit("editor", upload=True, problems=(409, 412, 507)),
+    **permit("editor", upload=True, problems=(409, 412, 429, 507)),
 )
 async def replace(
     id: PathText,
@@ -136,14 +136,22 @@ async def list_versions(id: PathText, links: TheLinks, limit: Limit = None, curs
     summary="Bring an old version back",
     status_code=200,
     responses=IMAGE,
-    **permit("editor", problems=(409, 410, 412)),
+    **permit("editor", problems=(409, 410, 412, 429)),
 )
 async def restore(
-    id: PathText, version: PathText, request: Http, store: TheStore, links: TheLinks, actor: TheActor
+    id: PathText,
+    version: PathText,
+    request: Http,
+    settings: TheSettings,
+    store: TheStore,
+    links: TheLinks,
+    actor: TheActor,
 ) -> Response[bytes]:
     """Its bytes, edits and focal point become a new version; the old one stays. 410 when its bytes are lost."""
     image_id, revision = parse_image_id(id), read_if_match(request)
-    await restore_version(image_id, parse_version(version), store=store, actor=actor, revision=revision)
+    most = settings.deletes_per_hour
+    number = parse_version(version)
+    await restore_version(image_id, number, store=store, actor=actor, deletes_per_hour=most, revision=revision)
     return answer_with(await queries.get_image(image_id, links))
 
 

@@ -18,7 +18,7 @@ from portal.audit.service import record
 from portal.errors import Conflict, Gone, NotFound, PortalError
 from portal.gallery import places
 from portal.gallery.arrivals import announce_original
-from portal.gallery.disposal import purge_after_commit, version_keys_of
+from portal.gallery.disposal import purge_after_commit, refuse_too_many, version_keys_of
 from portal.gallery.forms import ReceivedPicture
 from portal.gallery.intake import Rules, verify_upload
 from portal.gallery.service import lock_image, queue_rendering, refuse_duplicate, refuse_stale
@@ -119,13 +119,14 @@ async def replace_file(
     store: Store,
     pool: RenderPool,
     actor: Actor,
+    deletes_per_hour: int,
     allow_duplicate: bool = False,
     revision: int | None = None,
 ) -> bool:
     """Verify, store the bytes, then row and job in one transaction. False, and harmless, when these are the bytes it has.
 
-    Raises FileRefused, NotFound, Stale, Conflict for what is in the trash, Duplicate (with `image_id`), Busy, DiskFull,
-    Unavailable; then all stays as it was.
+    Raises FileRefused, NotFound, Stale, Conflict for what is in the trash, Duplicate (with `image_id`), RateLimited, Busy,
+    DiskFull, Unavailable; then all stays as it was.
     """
     if not await _wants(image_id, received, allow_duplicate, revision):
         return False
@@ -152,6 +153,7 @@ async def replace_file(
         if not await _wants(image_id, received, allow_duplicate, revision):
             return False
         row = await lock_image(image_id, None)
+        await _make_room(gallery, image_id, actor, deletes_per_hour)
         key = original_key(gallery.ref.type, image_id, row["version"] + 1, verified.extension)
         try:
             await _to_its_end(store.adopt(received.path, key))
@@ -182,12 +184,12 @@ def _refuse_trashed(row: Mapping[str, Any]) -> None:
 
 
 async def restore_version(
-    image_id: UUID, version: int, *, store: Store, actor: Actor, revision: int | None = None
+    image_id: UUID, version: int, *, store: Store, actor: Actor, deletes_per_hour: int, revision: int | None = None
 ) -> bool:
     """The bytes of an old version, with its edits and focal point, as a new version; the old one stays where it is.
 
-    False, and harmless, when the image has all this already. Raises NotFound, Stale, Conflict for what is in the trash, Gone when
-    the bytes are lost or damaged.
+    False, and harmless, when the image has all this already. Raises NotFound, Stale, Conflict for what is in the trash,
+    RateLimited, Gone when the bytes are lost or damaged.
     """
     async with database.transaction():
         await announce_original(image_id)
@@ -206,6 +208,7 @@ async def restore_version(
         if old["sha256"] == row["sha256"] and Recipe.of_row(old) == Recipe.of_row(row):
             return False
         data = await _whole(store, original_key(gallery.ref.type, image_id, version, old["extension"]), old["sha256"])
+        await _make_room(gallery, image_id, actor, deletes_per_hour)
         key = original_key(gallery.ref.type, image_id, row["version"] + 1, old["extension"])
         try:
             await _to_its_end(store.put(key, data))
@@ -260,7 +263,6 @@ async def _become(
         "updated_at": dt.datetime.now(dt.UTC),
     }
     await Image.update(values).where(Image.id == image_id)
-    await _drop_oldest(gallery, image_id)
     said = ("filename", "sha256", "bytes")
     before = {"version": row["version"], **{name: row[name] for name in said}}
     after = {"version": version, **{name: facts[name] for name in said}, **more}
@@ -268,16 +270,23 @@ async def _become(
     await queue_rendering(image_id, version)
 
 
-async def _drop_oldest(gallery: places.LockedGallery, image_id: UUID) -> None:
-    """Beyond KEPT. Renditions that the image still shows stay: their successors take them away."""
+async def _make_room(gallery: places.LockedGallery, image_id: UUID, actor: Actor, deletes_per_hour: int) -> None:
+    """For one more old version. Each that goes counts among an editor's deletes: eleven files would else take away what
+    the picture was.
+
+    Renditions that the image still shows stay: their successors take them away. Raises RateLimited.
+    """
     dropped = await database.fetch(
         """DELETE FROM image_version WHERE image = $1 AND version IN (
                SELECT version FROM image_version WHERE image = $1 ORDER BY version DESC OFFSET $2)
-           RETURNING version, extension, renditions, renditions ->> 'of' = (
+           RETURNING version, filename, sha256, extension, renditions, renditions ->> 'of' = (
                SELECT image.renditions ->> 'of' FROM image WHERE id = $1) AS is_shown""",
         image_id,
-        KEPT,
+        KEPT - 1,
     )
+    await refuse_too_many(actor, len(dropped), deletes_per_hour)
     for row in dropped:
+        before = {name: row[name] for name in ("version", "filename", "sha256")}
+        await record(actor, "image.drop_version", "image", str(image_id), before=before)
         owned = {**row, "renditions": "{}"} if row["is_shown"] else row
         await purge_after_commit(version_keys_of(gallery.ref.type, image_id, owned))

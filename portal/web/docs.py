@@ -191,7 +191,13 @@ def _serve() -> dict[str, Any]:
         {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}},
         query("size", "A rendition, or the original", enum=sizes, default="optimized"),
         query("format", "`auto` goes by Accept", enum=["auto", "jpeg", "webp", "avif"], default="auto"),
-        query("v", "The version, as in a rendition's URL: what is current under it never changes", example="1.1"),
+        query(
+            "v",
+            "The version, as in a rendition's URL: what is current under it never changes. Of one that is not current any more"
+            " editors get the old bytes, as long as they are kept, everybody else what is current; `size=original&v=1` is the"
+            " first file",
+            example="1.1",
+        ),
         query("download", "1: save, do not show", enum=["0", "1"]),
         query("exp", "Until when a signed link holds, in seconds since 1970"),
         query("sig", "The signature of a signed link"),

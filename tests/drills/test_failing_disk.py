@@ -160,6 +160,34 @@ async def test_renditions_are_whole_or_made_again_whatever_call_fails(bench: Ben
     await bench.every_failure(prepare)
 
 
+@pytest.mark.parametrize("verb", ["replace", "restore"])
+async def test_another_file_is_there_whole_or_the_one_before_whatever_call_fails(bench: Bench, verb: str) -> None:
+    errors: dict[int, type[PortalError]] = {507: DiskFull, 503: Unavailable}
+    galleries: list[EntityRef] = []
+
+    async def prepare() -> Attempt:
+        if galleries:
+            await bench.clear(galleries.pop())
+        galleries.append(await make_entity())
+        image_id = await bench.studio.add(galleries[0])
+        await bench.studio.replace(image_id)
+        path = f"/api/images/{image_id}"
+
+        async def attempt() -> PortalError | None:
+            answer = await (
+                bench.client.put(f"{path}/file", files={"file": ("other.jpg", samples.distinct(1), "image/jpeg")})
+                if verb == "replace"
+                else bench.client.post(f"{path}/versions/1/restore")
+            )
+            version = await database.fetch_value("SELECT version FROM image WHERE id = $1", image_id)
+            assert version == (3 if answer.status_code == 200 else 2)
+            return None if answer.status_code == 200 else errors[answer.status_code](answer.text)
+
+        return attempt
+
+    await bench.every_failure(prepare)
+
+
 async def test_bytes_of_deleted_pictures_go_in_the_end_whatever_call_fails(bench: Bench) -> None:
     async def prepare() -> Attempt:
         bench.remove_empty_folders()
