@@ -239,8 +239,8 @@ def cleanup(apply: bool, is_json: bool) -> None:
         return
     done = "removed" if apply else "would be removed (with --apply)"
     click.echo(
-        f"{report.orphaned_objects} orphaned objects, {report.temp_files} temporary files and "
-        f"{report.trashed_images} pictures of the trash, {report.bytes} bytes, {done}."
+        f"{report.orphaned_objects} orphaned objects, {report.temp_files} temporary files, "
+        f"{report.cached_files} cached files and {report.trashed_images} pictures of the trash, {report.bytes} bytes, {done}."
     )
 
 

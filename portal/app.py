@@ -63,7 +63,12 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
     )
 
     images = image_server(
-        catalogue=catalogue, store=parts.store, pool=parts.pool, links=parts.links, authenticate=_authenticate
+        catalogue=catalogue,
+        store=parts.store,
+        cache=parts.cache,
+        pool=parts.pool,
+        links=parts.links,
+        authenticate=_authenticate,
     )
     app = Litestar(
         route_handlers=[images, *_routers()],

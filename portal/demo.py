@@ -28,6 +28,7 @@ from portal.imaging.pool import RenderPool
 from portal.jobs.queue import BULK
 from portal.parts import Parts
 from portal.settings import Settings
+from portal.storage.cache import Cache
 from portal.storage.links import Links
 from portal.storage.store import Store
 
@@ -61,7 +62,7 @@ async def fill_demo(settings: Settings, store: Store, pool: RenderPool, links: L
     report = await import_rows((SHOP / "shop.jsonl").read_bytes(), "jsonl", SYSTEM, strict=True)
     if report.refused:
         raise RuntimeError(f"the demo's own file is wrong: {report.errors[0]}")
-    async with _hands(Parts(settings, store, pool, links)):
+    async with _hands(Parts(settings, store, pool, links, Cache(settings.cache_dir))):
         ids = [await _add(picture, settings, store, pool) for picture in demo_pictures()]
         failed = await _wait_for(ids)
     return DemoReport(report.created, len(ids), failed, round(time.monotonic() - began, 1))

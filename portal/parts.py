@@ -14,6 +14,7 @@ from portal.jobs.queue import Task
 from portal.jobs.worker import Worker
 from portal.maintenance.cleanup import maintenance_tasks
 from portal.settings import Settings
+from portal.storage.cache import Cache
 from portal.storage.links import Links
 from portal.storage.store import Store
 
@@ -24,16 +25,18 @@ class Parts:
     store: Store
     pool: RenderPool
     links: Links
+    cache: Cache
 
     @classmethod
     def of(cls, settings: Settings) -> Parts:
         """The parts, not opened yet."""
         links = Links(settings.secret_keys, settings.private_types)
-        return cls(settings, Store(settings.storage_dir), RenderPool(settings.workers), links)
+        cache = Cache(settings.cache_dir)
+        return cls(settings, Store(settings.storage_dir), RenderPool(settings.workers), links, cache)
 
     def tasks(self) -> dict[str, Task]:
         """Every kind of job that this version knows."""
-        return {**gallery_tasks(self.store, self.pool), **maintenance_tasks(self.settings, self.store)}
+        return {**gallery_tasks(self.store, self.pool, self.cache), **maintenance_tasks(self.settings, self.store)}
 
     def worker(self) -> Worker:
         return Worker(self.tasks(), at_once=2 * self.settings.workers, heal=queue_forgotten_images)

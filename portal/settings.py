@@ -51,6 +51,8 @@ class Settings:
     data_dir: Path
     database_url: str | None
     storage_dir: Path
+    cache_dir: Path
+    cache_hours: int
     host: str
     port: int
     base_url: str
@@ -161,6 +163,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
         data_dir=data_dir,
         database_url=_database_url(read),
         storage_dir=_storage_dir(read, data_dir),
+        cache_dir=read.path("CACHE_DIR", data_dir / "cache" / "images"),
+        cache_hours=read.number("CACHE_HOURS", 24, 0),
         host=host,
         port=port,
         base_url=base_url,

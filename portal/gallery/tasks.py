@@ -14,15 +14,17 @@ from portal.gallery.renditions import fail_image, render_all
 from portal.gallery.service import RENDER
 from portal.imaging.pool import RenderPool
 from portal.jobs.queue import Task, enqueue
+from portal.storage.cache import Cache
+from portal.storage.keys import parse_key
 from portal.storage.store import Store
 
 PURGE_AT_ONCE: Final = 1000
 
 
-def gallery_tasks(store: Store, pool: RenderPool) -> Mapping[str, Task]:
+def gallery_tasks(store: Store, pool: RenderPool, cache: Cache | None = None) -> Mapping[str, Task]:
     return {
         RENDER: Task(partial(render_renditions, store=store, pool=pool), give_up=give_up_rendering, is_patient=True),
-        PURGE: Task(partial(purge_objects, store=store), is_patient=True),
+        PURGE: Task(partial(purge_objects, store=store, cache=cache), is_patient=True),
     }
 
 
@@ -61,8 +63,16 @@ async def queue_forgotten_images() -> int:
     return len(forgotten)
 
 
-async def purge_objects(payload: dict[str, Any], *, store: Store) -> None:
-    """Remove the objects of deleted rows, then forget their keys."""
+async def purge_objects(payload: dict[str, Any], *, store: Store, cache: Cache | None = None) -> None:
+    """Remove the objects of deleted rows, and with an original what is cached of it; then forget their keys."""
     while rows := await database.fetch("SELECT pk, key FROM object_purge ORDER BY pk LIMIT $1", PURGE_AT_ONCE):
         await store.delete(row["key"] for row in rows)
+        if cache is not None:
+            await _forget_cached([row["key"] for row in rows], cache)
         await database.execute("DELETE FROM object_purge WHERE pk = ANY($1::bigint[])", [row["pk"] for row in rows])
+
+
+async def _forget_cached(keys: list[str], cache: Cache) -> None:
+    for said in map(parse_key, keys):
+        if said is not None and said.is_original:
+            await cache.forget(said.entity_type, said.image_id)

@@ -1,4 +1,4 @@
-"""Cleanup: objects that no row owns, temporary files left over, trash past its days. A dry run says what it would do.
+"""Cleanup: objects that no row owns, temporary files left over, trash and cache past their days. A dry run says what it would do.
 
 It never deletes a row whose bytes are missing, and nothing younger than the grace.
 """
@@ -24,6 +24,7 @@ from portal.integrity.objects import in_chunks, is_temporary, older_than, orphan
 from portal.jobs.progress import followed
 from portal.jobs.queue import Task
 from portal.settings import Settings
+from portal.storage.cache import Cache
 from portal.storage.store import ObjectEntry, Store
 
 CLEANUP: Final = "cleanup"
@@ -39,6 +40,7 @@ class CleanupReport:
     orphaned_objects: int = 0
     temp_files: int = 0
     trashed_images: int = 0
+    cached_files: int = 0
     bytes: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -59,7 +61,8 @@ async def clean_up(*, settings: Settings, store: Store, actor: Actor, dry_run: b
         report = CleanupReport(dry_run)
         await _clean_trash(report, settings)
         if not dry_run:
-            await purge_objects({}, store=store)
+            await purge_objects({}, store=store, cache=Cache(settings.cache_dir))
+        await asyncio.to_thread(_clean_cache, report, settings)
         grace = timedelta(minutes=settings.grace_minutes)
         entries = await asyncio.to_thread(lambda: list(older_than(store.walk(), grace)))
         for chunk in in_chunks(entries):
@@ -92,6 +95,15 @@ async def _clean_trash(report: CleanupReport, settings: Settings) -> None:
         if not report.dry_run:
             with contextlib.suppress(NotFound, Conflict):  # somebody was first, or has just restored it
                 await delete_image(row["id"], actor=SYSTEM, deletes_per_hour=0, only_from_trash=True)
+
+
+def _clean_cache(report: CleanupReport, settings: Settings) -> None:
+    for path in Cache(settings.cache_dir).expired(timedelta(hours=settings.cache_hours)):
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
+            report.bytes += path.stat().st_size
+            report.cached_files += 1
+            if not report.dry_run:
+                path.unlink()
 
 
 @contextlib.asynccontextmanager

@@ -22,7 +22,10 @@ from portal.imaging.pool import RenderPool
 from portal.imaging.presets import PRESETS
 from portal.media.catalogue import Catalogue, Entry, Source, load_old_version
 from portal.media.conditional import Representation, Slice, choose
+from portal.media.formats import MEDIA_TYPE as WEBP
+from portal.media.formats import WebpRoom, takes_webp
 from portal.media.hot import HotBytes, PrintRoom, read_source
+from portal.storage.cache import Cache
 from portal.storage.links import Links
 from portal.storage.store import Store
 from portal.web.exceptions import MethodNotAllowed, problem
@@ -74,11 +77,12 @@ class Wish:
 
 
 def image_server(
-    *, catalogue: Catalogue, store: Store, pool: RenderPool, links: Links, authenticate: Authenticate
+    *, catalogue: Catalogue, store: Store, cache: Cache, pool: RenderPool, links: Links, authenticate: Authenticate
 ) -> ASGIRouteHandler:
     """The route. `authenticate` tells who asks, and is called only for what not everybody may see."""
     hot = HotBytes()
     prints = PrintRoom(pool, store, hot)
+    webps = WebpRoom(pool, store, cache, hot, catalogue.find)
 
     @asgi(MOUNT, name="media:serve", is_mount=True, opt={"permission": "scoped"}, copy_scope=False)
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,7 +108,7 @@ def image_server(
         is_public = await _check_right(entry, wish, scope, links, authenticate)
         assert entry is not None  # else _check_right has raised
         entry, freshness = await _version_asked_for(wish, entry, scope, authenticate)
-        source, data = await _source_of(wish, entry, prints)
+        source, data, freshness = await _what_is_sent(wish, entry, freshness, scope, prints, webps)
         what = Representation(source.etag, entry.updated_at, source.bytes)
         part = choose(scope["method"], scope["headers"], what)
         if part.status == 412:
@@ -207,7 +211,7 @@ async def _check_right(entry: Entry | None, wish: Wish, scope: Scope, links: Lin
 
 def _freshness(wish: Wish, entry: Entry) -> Freshness:
     """How long this answer stays true. Raises NotFound for a version that never was, NotReady for one that will be."""
-    late: Freshness = "minute" if wish.format in ("webp", "avif") else "day"
+    late: Freshness = "minute" if wish.format == "avif" else "day"
     if wish.v is None:
         return late
     match = _VERSION.fullmatch(wish.v)
@@ -270,6 +274,17 @@ def _has_credentials(scope: Scope) -> bool:
     return any(name in (b"cookie", b"authorization") for name, _ in scope["headers"])
 
 
+async def _what_is_sent(
+    wish: Wish, entry: Entry, freshness: Freshness, scope: Scope, prints: PrintRoom, webps: WebpRoom
+) -> tuple[Source, bytes | None, Freshness]:
+    """The WebP for who takes it; until there is one, the JPEG for a minute. Raises what `_source_of` raises."""
+    source, data = await _source_of(wish, entry, prints)
+    if not _wants_webp(wish, freshness, scope):
+        return source, data, freshness
+    made = await webps.find(entry, wish.size)
+    return (*made, freshness) if made else (source, data, "minute")
+
+
 async def _source_of(wish: Wish, entry: Entry, prints: PrintRoom) -> tuple[Source, bytes | None]:
     """Which object is sent; its bytes too where they had to be made. Raises NotReady, Gone, Busy."""
     if wish.size == ORIGINAL:
@@ -289,6 +304,12 @@ async def _source_of(wish: Wish, entry: Entry, prints: PrintRoom) -> tuple[Sourc
     return Source("", len(data), "", etag, like.media_type), data
 
 
+def _wants_webp(wish: Wish, freshness: Freshness, scope: Scope) -> bool:
+    if wish.size == ORIGINAL or freshness == "never":  # an old version: it is compared, not kept
+        return False
+    return wish.format == "webp" or (wish.format == "auto" and takes_webp(scope["headers"]))
+
+
 def _headers(
     wish: Wish, entry: Entry, source: Source, is_public: bool, freshness: Freshness
 ) -> list[tuple[bytes, bytes]]:
@@ -300,16 +321,16 @@ def _headers(
         (b"cross-origin-resource-policy", b"same-origin" if wish.size == ORIGINAL else b"cross-origin"),
     ]
     if wish.size == ORIGINAL or wish.is_download:
-        headers.append((b"content-disposition", attachment(_file_name(wish, entry)).encode()))
+        headers.append((b"content-disposition", attachment(_file_name(wish, entry, source)).encode()))
     headers.append((b"content-type", source.media_type))
     return headers
 
 
-def _file_name(wish: Wish, entry: Entry) -> str:
+def _file_name(wish: Wish, entry: Entry, source: Source) -> str:
     if wish.size == ORIGINAL:
         return entry.filename
     stem = entry.filename.rpartition(".")[0] or entry.filename
-    return f"{stem}-{wish.size}.jpg"
+    return f"{stem}-{wish.size}.{'webp' if source.media_type == WEBP else 'jpg'}"
 
 
 def attachment(filename: str) -> str:

@@ -4,6 +4,9 @@
 <entity_type>/optimized/<shard>/<image id>-v<version>.<rendering>.jpg              a rendition
 <entity_type>/thumbnails/<shard>/<image id>-v<version>.<rendering>-<name>.jpg      a thumbnail
 temp/<anything>                                                                    in flight
+
+And of cached files, relative to the cache's folder:
+<entity_type>/<shard>/<image id>-v<version>.<rendering>-<name>.webp                a rendition in another format
 """
 
 from __future__ import annotations
@@ -54,6 +57,14 @@ def rendition_key(entity_type: str, image_id: UUID, version: int, rendering: int
     if name == OPTIMIZED:
         return f"{entity_type}/optimized/{stem}.jpg"
     return f"{entity_type}/thumbnails/{stem}-{name}.jpg"
+
+
+def cache_key(entity_type: str, image_id: UUID, version: int, rendering: int, name: str) -> str:
+    return f"{cache_folder(entity_type, image_id)}/{image_id}-v{version}.{rendering}-{name}.webp"
+
+
+def cache_folder(entity_type: str, image_id: UUID) -> str:
+    return f"{entity_type}/{_shard(image_id)}"
 
 
 def temp_key(name: str) -> str:

@@ -23,6 +23,7 @@ from portal.media import api as media_api
 from portal.media.catalogue import Catalogue
 from portal.media.pages import image_server, straight_to
 from portal.settings import Settings
+from portal.storage.cache import Cache
 from portal.storage.links import Links
 from portal.web.admission import AdmissionMiddleware
 from portal.web.exceptions import respond
@@ -53,7 +54,12 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
     links = Links(config.secret_keys, config.private_types)
     catalogue, grants = Catalogue(), Grants()
     serve = image_server(
-        catalogue=catalogue, store=studio.store, pool=studio.pool, links=links, authenticate=authenticate
+        catalogue=catalogue,
+        store=studio.store,
+        cache=Cache(config.cache_dir),
+        pool=studio.pool,
+        links=links,
+        authenticate=authenticate,
     )
     app = Litestar(
         route_handlers=[serve, media_api.router, embed_api.router, pages.router, cards.router],

@@ -1,0 +1,228 @@
+"""WebP for who takes it: the JPEG until it is made, made once, its own name, gone with its picture."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+from PIL import Image
+
+from portal import database
+from portal.audit.actors import SYSTEM
+from portal.gallery.disposal import delete_image
+from portal.gallery.tasks import purge_objects
+from portal.maintenance.cleanup import clean_up
+from portal.media.formats import MOST_WAITING, takes_webp
+from portal.settings import Settings
+from portal.storage.cache import Cache
+from tests import samples
+from tests.factories import Studio, make_entity
+from tests.waiting import eventually
+from tests.web.embedding_app import SmallPortal, small_portal
+
+BROWSER = {"accept": "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"}
+MINUTE, DAY, YEAR = "public, max-age=60", "public, max-age=86400", "public, max-age=31536000, immutable"
+
+
+@pytest.fixture
+def portal(config: Settings, studio: Studio) -> SmallPortal:
+    return small_portal(config, studio)
+
+
+@pytest.fixture
+async def visitor(portal: SmallPortal) -> AsyncIterator[httpx.AsyncClient]:
+    async with portal.visitor() as client:
+        yield client
+
+
+def url(image_id: UUID, **query: str) -> str:
+    return str(httpx.URL(f"/api/images/serve/{image_id}", params=query))
+
+
+def cached(config: Settings) -> list[Path]:
+    return sorted(path for path in config.cache_dir.rglob("*") if path.is_file())
+
+
+async def made(visitor: httpx.AsyncClient, address: str, **headers: str) -> httpx.Response:
+    """The answer once it is WebP."""
+    found: list[httpx.Response] = []
+
+    async def is_webp() -> bool:
+        found.append(await visitor.get(address, headers=headers))
+        return found[-1].headers["content-type"] == "image/webp"
+
+    await eventually(is_webp)
+    return found[-1]
+
+
+@pytest.mark.parametrize("headers", [{}, BROWSER])
+async def test_the_jpeg_comes_for_a_minute_and_then_the_webp_for_good(
+    portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings, headers: dict[str, str]
+) -> None:
+    image_id = await portal.studio.add(await make_entity())
+    address = url(image_id, size="card", v="1.1", **({} if headers else {"format": "webp"}))
+    first = await visitor.get(address, headers=headers)
+    assert (first.status_code, first.headers["content-type"]) == (200, "image/jpeg")
+    assert (first.headers["cache-control"], first.headers["vary"]) == (MINUTE, "Accept")
+    answer = await made(visitor, address, **headers)
+    assert (answer.headers["cache-control"], answer.headers["vary"]) == (YEAR, "Accept")
+    assert answer.headers["etag"] != first.headers["etag"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    picture = Image.open(io.BytesIO(answer.content))
+    assert (picture.format, picture.size) == ("WEBP", (400, 300))
+    (file,) = cached(config)
+    assert file.name == f"{image_id}-v1.1-card.webp"
+    assert file.parent == config.cache_dir / "inventory_items" / image_id.hex[-2:]
+    assert (file.stat().st_mode & 0o777, config.cache_dir.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+async def test_who_does_not_name_it_or_asks_for_jpeg_gets_jpeg(portal: SmallPortal, visitor: httpx.AsyncClient) -> None:
+    image_id = await portal.studio.add(await make_entity())
+    await made(visitor, url(image_id, size="card", format="webp"))
+    for query, headers in (({}, {}), ({"format": "jpeg"}, BROWSER), ({"format": "auto"}, {"accept": "*/*"})):
+        answer = await visitor.get(url(image_id, size="card", **query), headers=headers)
+        assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("image/jpeg", DAY)
+    answer = await visitor.get(url(image_id, size="card", format="avif"), headers=BROWSER)
+    assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("image/jpeg", MINUTE)
+
+
+async def test_it_answers_conditions_ranges_and_downloads_as_any_other(
+    portal: SmallPortal, visitor: httpx.AsyncClient
+) -> None:
+    image_id = await portal.studio.add(await make_entity(), filename="mug.jpg")
+    address = url(image_id, size="card", format="webp")
+    whole = await made(visitor, address)
+    known = await visitor.get(address, headers={"if-none-match": whole.headers["etag"]})
+    assert (known.status_code, known.content) == (304, b"")
+    part = await visitor.get(address, headers={"range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, b"RIFF")
+    head = await visitor.head(address)
+    assert head.headers["content-length"] == str(len(whole.content))
+    saved = await visitor.get(url(image_id, size="card", format="webp", download="1"))
+    assert 'filename="mug-card.webp"' in saved.headers["content-disposition"]
+
+
+async def test_an_animation_moves_and_what_is_clear_stays_clear(
+    portal: SmallPortal, visitor: httpx.AsyncClient
+) -> None:
+    ref = await make_entity()
+    film = await portal.studio.add(ref, samples.animated("GIF"), filename="film.gif")
+    clear = await portal.studio.add(ref, samples.transparent(), filename="clear.png")
+    moving = Image.open(io.BytesIO((await made(visitor, url(film, size="small", format="webp"))).content))
+    assert getattr(moving, "n_frames", 1) == 4
+    still = Image.open(io.BytesIO((await made(visitor, url(clear, size="small", format="webp"))).content))
+    assert still.mode == "RGBA"
+
+
+async def test_however_many_ask_it_is_made_once(
+    portal: SmallPortal, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renders = count_renders(portal, monkeypatch)
+    image_id = await portal.studio.add(await make_entity())
+    address = url(image_id, size="card", format="webp")
+    renders.clear()
+    answers = await asyncio.gather(*(visitor.get(address) for _ in range(30)))
+    assert {answer.status_code for answer in answers} == {200}
+    await made(visitor, address)
+    assert renders == ["card"]
+
+
+def count_renders(portal: SmallPortal, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    renders: list[str] = []
+    render = portal.studio.pool.render
+
+    async def counting(path: Path, names: list[str], *args: object, **options: object) -> object:
+        renders.extend(names)
+        return await render(path, names, *args, **options)  # type: ignore[arg-type] - passed on
+
+    monkeypatch.setattr(portal.studio.pool, "render", counting)
+    return renders
+
+
+async def test_many_that_ask_for_different_ones_make_no_queue_without_end(
+    portal: SmallPortal, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await make_entity()
+    ids = [await portal.studio.add(ref) for _ in range(MOST_WAITING + 4)]
+    renders = count_renders(portal, monkeypatch)
+    answers = await asyncio.gather(*(visitor.get(url(each, size="icon", format="webp")) for each in ids))
+    assert {answer.headers["content-type"] for answer in answers} == {"image/jpeg"}
+    await made(visitor, url(ids[0], size="icon", format="webp"))
+    assert len(renders) <= MOST_WAITING
+
+
+async def test_an_original_that_is_lost_goes_on_as_jpeg(
+    portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings
+) -> None:
+    image_id = await portal.studio.add(await make_entity())
+    for path in config.storage_dir.glob("inventory_items/??/*.jpg"):
+        path.unlink()
+    for _ in range(3):
+        answer = await visitor.get(url(image_id, size="card", format="webp"))
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+    assert cached(config) == []
+
+
+async def test_with_the_picture_its_cached_files_go(
+    portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings
+) -> None:
+    ref = await make_entity()
+    image_id, other = await portal.studio.add(ref), await portal.studio.add(ref)
+    for each in (image_id, other):
+        await made(visitor, url(each, size="card", format="webp"))
+    await delete_image(image_id, actor=SYSTEM, deletes_per_hour=0)
+    await purge_objects({}, store=portal.studio.store, cache=Cache(config.cache_dir))
+    assert [path.name for path in cached(config)] == [f"{other}-v1.1-card.webp"]
+
+
+async def test_cached_files_past_their_hours_are_swept_and_made_again(
+    portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings
+) -> None:
+    ref = await make_entity()
+    old, young = await portal.studio.add(ref), await portal.studio.add(ref)
+    for each in (old, young):
+        await made(visitor, url(each, size="card", format="webp"))
+    for path in cached(config):
+        if str(old) in path.name:
+            os.utime(path, (1, 1))
+    said = await clean_up(settings=config, store=portal.studio.store, actor=SYSTEM, dry_run=True)
+    assert (said.cached_files, len(cached(config))) == (1, 2)
+    done = await clean_up(settings=config, store=portal.studio.store, actor=SYSTEM, dry_run=False)
+    assert (done.cached_files, [path.name for path in cached(config)]) == (1, [f"{young}-v1.1-card.webp"])
+    await made(visitor, url(old, size="card", format="webp"))
+
+
+async def test_a_cache_that_cannot_be_written_costs_nobody_a_picture(
+    portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings
+) -> None:
+    config.cache_dir.parent.mkdir(parents=True)
+    config.cache_dir.write_text("not a folder")
+    image_id = await portal.studio.add(await make_entity())
+    for _ in range(3):
+        answer = await visitor.get(url(image_id, size="card", format="webp"))
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+    assert await database.fetch_value("SELECT status FROM image") == "ready"
+
+
+@pytest.mark.parametrize(
+    ("accept", "takes"),
+    [
+        (b"image/webp", True),
+        (BROWSER["accept"].encode(), True),
+        (b"image/png, image/webp ;q=0.5", True),
+        (b"image/webp;q=0", False),
+        (b"image/webp; q=0.000, */*", False),
+        (b"image/*", False),
+        (b"*/*", False),
+        (b"image/webpx", False),
+        (b"", False),
+    ],
+)
+def test_only_who_names_webp_takes_it(accept: bytes, takes: bool) -> None:
+    assert takes_webp([(b"host", b"localhost"), (b"accept", accept)]) is takes
