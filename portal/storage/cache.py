@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-from portal.storage.keys import cache_folder
+from portal.storage.keys import DRAFT, cache_folder, is_cache_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Cache:
         await asyncio.to_thread(self._forget, entity_type, image_id)
 
     def expired(self, age: timedelta) -> Iterator[Path]:
-        """Files older than this, those that were never finished included; blocks."""
+        """Ours that are older than this, those never finished included, whatever else lies in the folder; blocks."""
         end = time.time() - age.total_seconds()
         for folder, _, names in os.walk(self.root):  # follows no symlinks
             for name in names:
                 path = Path(folder, name)
                 with contextlib.suppress(OSError):
-                    if path.lstat().st_mtime < end:
+                    if is_cache_key(path.relative_to(self.root).as_posix()) and path.lstat().st_mtime < end:
                         yield path
 
     def _find(self, key: str) -> bytes | None:
@@ -52,7 +52,7 @@ class Cache:
     def _put(self, key: str, data: bytes) -> None:
         path = self.root / key
         self._make_folder(path.parent)
-        descriptor, draft = tempfile.mkstemp(prefix=".", dir=path.parent)  # 0600
+        descriptor, draft = tempfile.mkstemp(prefix=DRAFT, dir=path.parent)  # 0600
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)

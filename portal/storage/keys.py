@@ -30,6 +30,10 @@ _RENDITION = re.compile(
     r"\.(?P<rendering>[1-9][0-9]{0,8})(?:-(?P<name>[a-z]{1,20}))?\.jpg",
     re.ASCII,
 )
+DRAFT: Final = ".draft-"  # what the name of a cached file begins with until it is whole
+_CACHED = re.compile(
+    rf"(?:{_TYPE})/[0-9a-f]{{2}}/(?:{_IMAGE}\.[1-9][0-9]{{0,8}}-[a-z]{{1,20}}\.webp|{re.escape(DRAFT)}\w+)", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,10 @@ def cache_key(entity_type: str, image_id: UUID, version: int, rendering: int, na
 
 def cache_folder(entity_type: str, image_id: UUID) -> str:
     return f"{entity_type}/{_shard(image_id)}"
+
+
+def is_cache_key(key: str) -> bool:
+    return _CACHED.fullmatch(key) is not None
 
 
 def temp_key(name: str) -> str:

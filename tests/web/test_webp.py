@@ -188,13 +188,16 @@ async def test_cached_files_past_their_hours_are_swept_and_made_again(
     old, young = await portal.studio.add(ref), await portal.studio.add(ref)
     for each in (old, young):
         await made(visitor, url(each, size="card", format="webp"))
+    (config.cache_dir / "somebody.txt").write_text("not ours")
+    (config.cache_dir / "inventory_items" / old.hex[-2:] / ".draft-abc_1").write_text("never finished")
     for path in cached(config):
-        if str(old) in path.name:
+        if str(young) not in path.name:
             os.utime(path, (1, 1))
     said = await clean_up(settings=config, store=portal.studio.store, actor=SYSTEM, dry_run=True)
-    assert (said.cached_files, len(cached(config))) == (1, 2)
+    assert (said.cached_files, len(cached(config))) == (2, 4)
     done = await clean_up(settings=config, store=portal.studio.store, actor=SYSTEM, dry_run=False)
-    assert (done.cached_files, [path.name for path in cached(config)]) == (1, [f"{young}-v1.1-card.webp"])
+    assert done.cached_files == 2
+    assert {path.name for path in cached(config)} == {f"{young}-v1.1-card.webp", "somebody.txt"}
     await made(visitor, url(old, size="card", format="webp"))
 
 
