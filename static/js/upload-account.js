@@ -1,6 +1,8 @@
 // Who is signed in, as the server sees it now. A page that stood open may outlive its session: files wait for their
 // owner to come back, and never go out in somebody else's name.
 
+const PATIENCE = 10_000; // ms
+
 export class UploadAccount {
   #asking = null;
 
@@ -16,7 +18,8 @@ export class UploadAccount {
 
   async #ask() {
     try {
-      const answer = await fetch(this.page, { redirect: "manual", headers: { Accept: "text/html" } });
+      const signal = AbortSignal.timeout?.(PATIENCE);
+      const answer = await fetch(this.page, { redirect: "manual", headers: { Accept: "text/html" }, signal });
       if (answer.type === "opaqueredirect") return "out";
       if (!answer.ok) return "unknown";
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");

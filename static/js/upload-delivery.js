@@ -24,6 +24,9 @@ export async function deliver(entry, signal, desk, set) {
 async function attempt(entry, signal, { url, limits, account }, set) {
   const reason = await reasonToRefuse(entry.file, limits);
   if (reason) return { state: "refused", message: reason };
+  const barred = entry.barred ? await askWho({}, account, account.token) : {}; // asked first: no bytes are sent in vain
+  entry.barred = false;
+  if (barred.isPlain) return barred;
   renewOldKey(entry);
   entry.sent = true;
   if (!(await note(entry))) return { state: "gone" };
@@ -50,10 +53,12 @@ function renewOldKey(entry) {
   Object.assign(entry, { key: newKey(), keyAt: Date.now(), fields: entry.sent ? others : entry.fields });
 }
 
+const inWords = (seconds) => (seconds < 90 ? `${Math.round(seconds) || 1} s` : `${Math.round(seconds / 60)} min`);
+
 // Keeps its place meanwhile, so that others don't press into a busy portal.
 async function waitOut(entry, { wait, why, isPlain }, signal, { patience }, set) {
   const seconds = wait === undefined ? backOff(entry.tries) : wait * (1 + Math.random() / 4);
-  entry.tries += 1;
-  set({ loaded: 0, message: isPlain ? why : `${why} Trying again in ${Math.round(seconds) || 1} s…` });
+  Object.assign(entry, { tries: entry.tries + 1, barred: isPlain });
+  set({ loaded: 0, message: isPlain ? why : `${why} Trying again in ${inWords(seconds)}…` });
   await patience.wait(seconds, signal);
 }

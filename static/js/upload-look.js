@@ -2,9 +2,10 @@
 // Web Crypto exists only in secure contexts; without it, and when the question fails, the server decides as the file arrives.
 
 import { reasonToRefuse } from "./upload-checks.js";
-import { keep } from "./upload-store.js";
+import { fileOf, keep } from "./upload-store.js";
 
 const ASKED_AT_ONCE = 50;
+const PATIENCE = 10_000; // ms
 const SAME = "Already in this gallery: the two files are the same, byte for byte.";
 const LOST = "The browser no longer holds this file. Add it again.";
 
@@ -24,8 +25,9 @@ async function keepAndCheck(entries, { limits }, settle) {
   for (const entry of entries) {
     const reason = entry.file ? await reasonToRefuse(entry.file, limits) : LOST;
     if (!entry.kept && isWaiting(entry)) entry.kept = await keep(entry, { withBytes: !reason }); // a film of 5 GB is not copied
-    if (!isWaiting(entry)) entry.kept = false; // cancelled meanwhile, and forgotten
-    else if (reason) await settle(entry, { state: "refused", message: reason });
+    // the copy is what is sent: a camera's card may be pulled out by then
+    if (entry.kept && !reason) entry.file = (await fileOf(entry)) ?? entry.file;
+    if (reason && isWaiting(entry)) await settle(entry, { state: "refused", message: reason });
   }
 }
 
@@ -49,6 +51,7 @@ async function knownOf(entries, { knownUrl, account }) {
       method: "POST",
       headers: { Accept: "application/json", "Content-Type": "application/json", "X-CSRF-Token": account.token },
       body: JSON.stringify({ sha256: hashes }),
+      signal: AbortSignal.timeout?.(PATIENCE),
     });
     return answer.ok ? (await answer.json()).known : {};
   } catch {

@@ -1,6 +1,7 @@
 // One try of one file. What comes of it is {state, …}, which ends the matter; {wait, why}, to be tried again
 // (wait in seconds; undefined: as patience says); or {asksWho, message}, when the session is not what the page thought.
 
+const SILENCE = 120_000; // ms without a sign of life; checking a picture takes a minute at most
 const AWAY = [408, 425, 429, 502, 503, 504];
 
 const problemOf = (xhr) => {
@@ -41,11 +42,17 @@ export function send(entry, { url, token, signal, onProgress }) {
   xhr.setRequestHeader("Accept", "text/html, application/problem+json");
   xhr.setRequestHeader("X-CSRF-Token", token);
   xhr.setRequestHeader("Idempotency-Key", entry.key);
-  xhr.upload.onprogress = (event) => signal.aborted || onProgress(event.loaded, event.total);
+  let silence = setTimeout(() => xhr.abort(), SILENCE);
+  xhr.upload.onprogress = (event) => {
+    clearTimeout(silence);
+    silence = setTimeout(() => xhr.abort(), SILENCE);
+    if (!signal.aborted) onProgress(event.loaded, event.total);
+  };
   return new Promise((resolve) => {
     xhr.onload = () => resolve(meaningOf(xhr));
     xhr.onerror = () => resolve({ why: navigator.onLine ? "The connection broke off." : "There is no network." });
-    xhr.onabort = () => resolve({});
+    xhr.onabort = () => resolve({ why: "The portal does not answer." });
+    xhr.onloadend = () => clearTimeout(silence);
     signal.addEventListener("abort", () => xhr.abort(), { once: true });
     xhr.send(body);
   });

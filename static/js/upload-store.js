@@ -76,13 +76,16 @@ async function askToStay() {
 // True when file and record are safe; false for nobody's file, and where there is no room.
 export async function keep(entry, { withBytes = true } = {}) {
   if (!entry.owner) return false;
+  // by way of memory: a File put as it is would still be read from where it lay
+  const bytes = withBytes && (await entry.file.arrayBuffer().catch(() => null));
+  if (bytes === null || entry.state !== "waiting") return false; // unreadable, or cancelled meanwhile
   const kept = await within("readwrite", async (files) => {
-    if (withBytes) files.put({ id: `${entry.id}/bytes`, file: entry.file });
+    if (bytes) files.put({ id: `${entry.id}/bytes`, file: new Blob([bytes]) });
     await valueOf(files.put(recordOf(entry)));
     return true;
   });
   if (kept) askToStay().catch(() => {});
-  return kept === true;
+  return kept === true && entry.state === "waiting"; // else it was cancelled meanwhile, and forgotten
 }
 
 // False when the record is gone: another tab has sent it, or somebody has dismissed it there.

@@ -5,7 +5,7 @@ import { isUnderWay } from "./upload-queue.js";
 import { UploadTotal } from "./upload-total.js";
 import { dressLookalike, showTwins } from "./upload-twins.js";
 
-export const part = (root, name) => root.querySelector(`[data-part="${name}"]`);
+const part = (root, name) => root.querySelector(`[data-part="${name}"]`);
 
 const timeLeft = (entry) => {
   const elapsed = (performance.now() - entry.startedAt) / 1000;
@@ -79,7 +79,16 @@ export class UploadTray {
       this.#due = null;
       if (!this.#rows.size) this.list.hidden = false;
       this.total.show([...this.#rows.keys()], this.list.hidden);
+      this.#keepFocus();
     });
+  }
+
+  // A button that has done its work hides: the focus goes to the next one, or back to the zone.
+  #keepFocus() {
+    const active = document.activeElement;
+    if (!this.root.contains(active) || !active.closest("[hidden]")) return;
+    const next = this.root.hidden ? null : this.root.querySelector("header button:not([hidden])");
+    (next ?? document.getElementById("upload-files")).focus();
   }
 
   #addRow(entry) {

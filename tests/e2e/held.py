@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
 from playwright.sync_api import Locator, Page, Route, expect
+
+PATIENCE: Final = 30.0
 
 
 class Held:
@@ -26,7 +31,12 @@ class Held:
         self._routes.append(route)
 
     def expect_sending(self, count: int) -> None:
+        """So many have been sent, and hang."""
         expect(rows(self.page, "uploading").filter(has_text="Sending…")).to_have_count(count)
+        ends = time.monotonic() + PATIENCE
+        while len(self._routes) < count and time.monotonic() < ends:
+            self.page.wait_for_timeout(20)
+        assert len(self._routes) >= count
 
     def forget(self) -> None:
         """What is held stays so for ever, as when a page goes away; what comes from now on gets through."""

@@ -111,6 +111,21 @@ def test_a_restart_of_the_browser_loses_nothing(
     watch.check()
 
 
+def test_a_camera_s_card_may_be_pulled_out_once_the_files_are_in_the_tray(
+    gallery: Gallery, visit: Visits, api: Api, id: str, tmp_path: Path
+):
+    visit.watch_of(gallery.page).may(BROKEN)
+    gallery.page.context.set_offline(True)
+    for number in (1, 2):
+        samples.write(tmp_path, f"{number}.jpg", samples.shapes(number))
+    gallery.page.locator("#upload-files").set_input_files([tmp_path / "1.jpg", tmp_path / "2.jpg"])
+    expect(rows(gallery.page, "uploading").filter(has_text="There is no network.")).to_have_count(2)
+    for number in (1, 2):
+        (tmp_path / f"{number}.jpg").unlink()
+    gallery.page.context.set_offline(False)
+    expect_each_once(api, gallery, id, 1, 2)
+
+
 def test_a_portal_that_is_killed_is_waited_for(
     gallery: Gallery, visit: Visits, portal: RunningPortal, api: Api, id: str
 ):
@@ -180,7 +195,8 @@ def test_cancel_all_forgets_and_one_may_still_be_added(gallery: Gallery, api: Ap
     held.forget()
     gallery.row("2.jpg").get_by_role("button", name="Try again").click()
     gallery.expect_ready(1)
-    button(gallery.page, "Dismiss all")
+    gallery.page.get_by_role("button", name="Dismiss all").press("Enter")
+    expect(gallery.page.locator("#upload-files")).to_be_focused()
     expect_each_once(api, gallery, id, 2)
 
 

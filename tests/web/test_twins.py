@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 from collections.abc import AsyncIterator
@@ -139,3 +140,18 @@ async def test_a_copy_that_was_asked_for_and_plain_pictures_get_no_hint(editor: 
 
 async def test_pages_say_whose_account_it_is_and_to_a_token_nothing(editor: httpx.AsyncClient) -> None:
     assert 'data-account=""' in (await editor.get(MUG, headers={"accept": "text/html"})).text
+
+
+async def test_twenty_equal_files_from_trays_at_once_make_one_picture(editor: httpx.AsyncClient) -> None:
+    data = samples.shapes(7)
+
+    async def send(key: str) -> httpx.Response:
+        form = {"file": (f"{key}.jpg", data)}
+        return await editor.post(f"{MUG}/images", files=form, headers=HTMX | {"idempotency-key": key})
+
+    answers = await asyncio.gather(*(send(f"key-{number}") for number in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 19
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"duplicate"}
+    again = await asyncio.gather(*(send(f"key-{number}") for number in range(20)))
+    assert sorted(answer.status_code for answer in again) == [201] + [409] * 19
+    assert (await editor.get("/api/images/entity/inventory_items/MUG")).json()["total"] == 1
