@@ -15,6 +15,7 @@ from portal.imaging.pool import RenderPool
 from portal.imaging.scan import Address, scan
 from portal.imaging.verify import PATTERNS, Limits, Verified
 from portal.settings import Settings, UploadRules
+from portal.storage.disk import plain_words
 from portal.storage.store import Store
 
 AT_ONCE: Final = 256  # uploads that one process has in hand at the same time; each holds a small buffer and a file
@@ -48,7 +49,8 @@ async def verify_upload(received: ReceivedPicture, rules: Rules, pool: RenderPoo
     """
     if received.bytes > rules.max_bytes:
         raise TooLarge(f"This file is larger than {rules.max_bytes // 2**20} MB.")
-    verified = await pool.verify(received.path, received.filename, rules.limits)
+    with plain_words():  # what the file's disk refuses is no picture's fault
+        verified = await pool.verify(received.path, received.filename, rules.limits)
     if rules.scanner is not None:
         await scan(rules.scanner, received.path)
     return verified

@@ -26,7 +26,6 @@ from portal.imaging.formats import clean_filename
 from portal.imaging.pool import RenderPool
 from portal.imaging.verify import Verified
 from portal.jobs.queue import BULK, URGENT, USUAL, enqueue
-from portal.storage.disk import plain_words
 from portal.storage.keys import original_key
 from portal.storage.store import Store
 from portal.tables import Image
@@ -58,8 +57,7 @@ async def add_image(
     if claim is not None and part in claim.stored:
         return UUID(claim.stored[part])
     await _refuse_early(ref, received, fields)
-    with plain_words():  # what the file's disk refuses is no picture's fault
-        verified = await verify_upload(received, rules, pool)
+    verified = await verify_upload(received, rules, pool)
     image_id = uuid7()
     key = original_key(ref.type, image_id, 1, verified.extension)
     try:

@@ -14,12 +14,13 @@ import pytest
 from portal import database
 from portal.audit.actors import SYSTEM
 from portal.entities.kinds import EntityRef
-from portal.errors import Conflict, Duplicate, NoSuchEntity, NotAnImage, NotFound, RateLimited, Stale
+from portal.errors import Conflict, Duplicate, NoSuchEntity, NotAnImage, NotFound, RateLimited, Stale, Unavailable
 from portal.gallery.disposal import delete_entity, delete_image, restore_image, trash_image
-from portal.gallery.forms import PictureFields
+from portal.gallery.forms import PictureFields, ReceivedPicture
+from portal.gallery.intake import Rules
 from portal.gallery.queries import gallery_of, get_image
 from portal.gallery.renditions import fail_image, render_all
-from portal.gallery.service import change_image, move_image, reorder_gallery
+from portal.gallery.service import add_image, change_image, move_image, reorder_gallery
 from portal.gallery.tasks import purge_objects
 from portal.imaging.presets import READY
 from portal.storage.links import Links
@@ -336,3 +337,18 @@ async def test_a_run_that_fails_after_another_succeeded_changes_nothing(studio: 
     await fail_image(image_id, "failed", "The second worker was killed.")
     image = await get_image(image_id, LINKS)
     assert (image.status, image.error) == ("ready", None)
+
+
+async def test_an_upload_that_cannot_be_read_again_is_no_bad_picture(studio: Studio) -> None:
+    """As on a disk that is going: the client may come back with the same file."""
+    received = ReceivedPicture(studio.store.root / "temp" / "gone.part", "mug.jpg", 10, "0" * 64)
+    with pytest.raises(Unavailable):
+        await add_image(
+            await make_entity(),
+            received,
+            PictureFields(),
+            rules=Rules(),
+            store=studio.store,
+            pool=studio.pool,
+            actor=SYSTEM,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -92,6 +93,31 @@ async def test_what_is_deleted_while_it_renders_does_not_reappear(
         assert (await client.get(f"/api/images/{image_id}")).status_code == 404
         assert (await client.get(f"/api/images/serve/{image_id}")).status_code == 404
     assert await images_of(client, gallery) == []
+
+
+async def test_other_files_edits_and_a_delete_at_once_leave_one_whole_picture_or_none(
+    portal: RunningPortal, client: httpx.AsyncClient, gallery: str, rounds: Rounds
+) -> None:
+    for turn in range(rounds(2, 100)):
+        image_id = (await upload(client, gallery, samples.distinct(10 * turn))).json()["id"]
+        address = f"/api/images/{image_id}"
+        files = [("picture.jpg", samples.distinct(10 * turn + number), "image/jpeg") for number in range(1, 5)]
+        wishes = [
+            *(client.put(f"{address}/file", files={"file": file}) for file in files),
+            *(client.put(f"{address}/metadata", json={"caption": f"{turn}, {number}"}) for number in range(3)),
+        ]
+        if turn % 2:
+            wishes.insert(random.randint(0, len(wishes)), client.delete(address))
+        answers = await asyncio.gather(*wishes)
+        assert {answer.status_code for answer in answers} <= {200, 204, 404, 409, 412}
+        if turn % 2:
+            assert (await client.get(address)).status_code == 404
+            await eventually(lambda id=image_id: not files_of(portal, {id}))
+        else:
+            image = (await client.get(address)).json()
+            assert image["version"] == 1 + len(files)
+            assert image["sha256"] in {hashlib.sha256(data).hexdigest() for _, data, _ in files}
+    await eventually(lambda: all_are_ready(client, gallery))
 
 
 async def test_of_edits_from_the_same_reading_one_wins(client: httpx.AsyncClient, gallery: str, rounds: Rounds) -> None:
