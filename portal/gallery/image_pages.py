@@ -111,9 +111,11 @@ async def parts_of(
     actor: Actor = request.scope["user"]
     image_id = UUID(image.id)
     kept = await versions_of(image_id, links=links)
+    is_rendering = not await queries.are_settled([image_id])
+    made_with = await queries.edits_shown(image_id) if is_rendering else None
     return {
         "image": image,
-        "seen": seen_of(image, is_rendering=not await queries.are_settled([image_id])),
+        "seen": seen_of(image, is_rendering=is_rendering, made_with=made_with),
         "versions": [VersionLine(each, _who(each.uploaded_by) if each.uploaded_by else "") for each in kept.items],
         "history": [_step(entry) for entry in await history_of("image", image.id)],
         "added_by": _who(image.uploaded_by) if image.uploaded_by else None,

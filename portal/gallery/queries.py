@@ -66,6 +66,16 @@ async def are_settled(image_ids: Sequence[UUID]) -> bool:
     )
 
 
+async def edits_shown(image_id: UUID) -> dict[str, Any] | None:
+    """Those that the renditions shown now were made with; None where they are of the bytes before."""
+    value = await database.fetch_value(
+        """SELECT coalesce(renditions -> 'made_of' -> 'edits', '{}') FROM image
+           WHERE id = $1 AND split_part(renditions ->> 'of', '.', 1) = version::text""",
+        image_id,
+    )
+    return None if value is None else decoded(value)
+
+
 async def get_image(image_id: UUID, links: Links) -> ImageView:
     """Raises NotFound."""
     image = await find_image(image_id, links)

@@ -16,7 +16,10 @@ _FLIPPED: Final[Mapping[str | None, str]] = {"horizontal": "mirrored", "vertical
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`width` and `height` in pixels of the original, the focal point in 0..1 of what is seen; `said` is empty without edits."""
+    """`width` and `height` in pixels of the original, the focal point in 0..1 of what is seen; `said` is empty without edits.
+
+    While new renditions are made, `made_with` are the edits of those still shown; None where they are of other bytes.
+    """
 
     width: int
     height: int
@@ -24,13 +27,14 @@ class Seen:
     y: float
     said: str
     is_rendering: bool
+    made_with: dict[str, Any] | None
 
 
-def seen_of(image: ImageView, *, is_rendering: bool) -> Seen:
+def seen_of(image: ImageView, *, is_rendering: bool, made_with: dict[str, Any] | None) -> Seen:
     edits, size = edits_of(image.edits), (image.width, image.height)
     focal = image.focal_point
     x, y = edits.point_of((focal.x, focal.y)) if focal else CENTRE
-    return Seen(*edits.size_of(size), x, y, words_of(edits, size), is_rendering)
+    return Seen(*edits.size_of(size), x, y, words_of(edits, size), is_rendering, made_with)
 
 
 def words_of(edits: Edits, size: Size | None = None) -> str:

@@ -25,6 +25,9 @@ class CropBox extends HTMLElement {
     on(document, "click", (event) => event.target.closest("[data-act=crop]") && this.open());
     on(this, "click", (event) => this.#click(event.target));
     on(this, "keydown", (event) => this.#key(event));
+    // what is rendered meanwhile may not take the frame out of the hand
+    for (const name of ["htmx:before:request", "htmx:before:swap"])
+      on(this, name, (event) => this.hasAttribute("open") && event.preventDefault());
     on(this.form, "change", (event) => event.target.name === "shape" && this.#reshape());
     this.addEventListener("submit", () => this.#fill(), { capture: true, signal: this.ending.signal }); // before htmx reads it
     on(this.svg, "pointerdown", (event) => this.#grab(event));

@@ -23,7 +23,6 @@ class FocalPoint extends HTMLElement {
     on(this, "click", (event) => event.target.closest("[data-act=centre]") && this.#set(null));
     on(document, "input", (event) => /^focal_[xy]$/.test(event.target.name) && this.#draw());
     on(document, "htmx:after:swap", () => this.#draw());
-    for (const button of this.querySelectorAll(".hud [hidden]")) button.hidden = false;
     this.#draw();
   }
 

@@ -1,10 +1,9 @@
-// <picture-preview data-edits data-width data-height data-version data-rendering> around the stage; width and height are the upright
-// original's. While new renditions are made, it shows the old picture as the new one will be, so that nothing jumps twice.
+// <picture-preview data-edits data-width data-height data-revision data-rendering data-made-with> around the stage; width and height
+// are the upright original's. While new renditions are made, it shows the old picture as the new one will be: nothing jumps twice.
 
 import { matrixBetween, sizeShown } from "./edit-geometry.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const madeWith = new Map(); // "version.rendering" of a picture that was shown -> the edits it was made with
 
 const draw = (name, attributes, ...inside) => {
   const element = document.createElementNS(SVG, name);
@@ -15,11 +14,8 @@ const draw = (name, attributes, ...inside) => {
 
 class PicturePreview extends HTMLElement {
   connectedCallback() {
-    const { edits } = this.told;
     const image = this.querySelector(".frame > img:not(.blur)");
-    const of = image && new URL(image.src).searchParams.get("v");
-    if (of && !this.hasAttribute("data-rendering")) madeWith.set(of, edits);
-    else if (madeWith.has(of) && of.split(".")[0] === this.dataset.version) this.#foretell(image, madeWith.get(of));
+    if (image && this.dataset.madeWith) this.#foretell(image, JSON.parse(this.dataset.madeWith));
     this.#keepUp();
   }
 
