@@ -105,7 +105,8 @@ export class UploadQueue {
       this.#next();
     };
     const settle = (entry, changes) => this.#settle(entry, changes);
-    this.#looking = this.#looking.then(() => look(entries, this.desk, { settle, ready }));
+    const doubt = () => ready(entries.filter(({ state }) => state === "waiting")); // the server decides
+    this.#looking = this.#looking.then(() => look(entries, this.desk, { settle, ready })).catch(doubt);
   }
 
   #next() {

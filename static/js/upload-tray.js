@@ -78,14 +78,14 @@ export class UploadTray {
     this.#due ??= requestAnimationFrame(() => {
       this.#due = null;
       if (!this.#rows.size) this.list.hidden = false;
+      const active = document.activeElement; // asked before: what is hidden has lost it already
       this.total.show([...this.#rows.keys()], this.list.hidden);
-      this.#keepFocus();
+      this.#keepFocus(active);
     });
   }
 
   // A button that has done its work hides: the focus goes to the next one, or back to the zone.
-  #keepFocus() {
-    const active = document.activeElement;
+  #keepFocus(active) {
     if (!this.root.contains(active) || !active.closest("[hidden]")) return;
     const next = this.root.hidden ? null : this.root.querySelector("header button:not([hidden])");
     (next ?? document.getElementById("upload-files")).focus();

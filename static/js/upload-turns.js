@@ -9,14 +9,19 @@ export const newKey = () => {
 
 // Without locks two tabs may send the same file; the server then tells the second one to wait and gives it the first answer.
 export async function alone(name, signal, { onWait, act }) {
-  if (!navigator.locks) return act();
+  let begun = false;
+  const begin = async () => {
+    begun = true;
+    await act();
+  };
   try {
-    const had = await navigator.locks.request(name, { ifAvailable: true }, async (lock) => lock && (await act(), true));
+    const had = await navigator.locks.request(name, { ifAvailable: true }, async (lock) => lock && (await begin(), true));
     if (had) return;
     onWait();
-    await navigator.locks.request(name, { signal }, act);
+    await navigator.locks.request(name, { signal }, begin);
   } catch (error) {
-    if (error.name !== "AbortError") throw error;
+    if (begun) throw error;
+    if (!signal.aborted) await act(); // no locks here
   }
 }
 
