@@ -135,6 +135,26 @@ def widen_again(bench: Workbench, seen: Image.Image, box: tuple[float, ...]) -> 
     assert_same(bench.rendition(), cut(seen, wider))
 
 
+def test_what_a_camera_stored_lying_stands_upright_under_the_frame(
+    portal: RunningPortal, visit: Visits, api: Api, image: str
+):
+    """What was cut off is shown from the original, which a browser has to turn by itself."""
+    entity = api.client.get(f"/api/images/{image}").json()["entity"]
+    lying = api.add_picture(entity["type"], entity["id"], "lying.jpg", samples.exif_rotated(6, WIDTH, HEIGHT))
+    bench = Workbench(visit("editor"), api, portal.url, lying).open()
+    bench.begin_crop()
+    bench.drag("se", -120, -90)
+    bench.apply_crop()
+    bench.expect_done()
+    bench.begin_crop()
+    underneath = bench.frame.locator("image")
+    underneath.evaluate("(image) => image.decode()")
+    bench.frame.evaluate("(frame) => frame.querySelectorAll('path, rect').forEach((each) => each.remove())")
+    place = underneath.bounding_box()
+    assert place is not None
+    assert difference(Image.open(io.BytesIO(bench.page.screenshot(clip=place))), SCENE) < 6
+
+
 def test_the_frame_moves_by_its_inside_and_stays_in_the_picture(bench: Workbench):
     bench.begin_crop()
     bench.drag("se", -200, -150)

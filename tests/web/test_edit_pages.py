@@ -7,11 +7,13 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import httpx
 import pytest
 from litestar import Litestar
 
+from portal.gallery.renditions import fail_image
 from portal.gallery.seen import words_of
 from portal.imaging.edits import Edits, parse_edits
 from tests import samples
@@ -118,6 +120,16 @@ async def test_a_crop_that_leaves_too_little_is_refused_in_words(editor: httpx.A
     assert answer.status_code == 422
     assert "The crop leaves 6 × 480 pixels." in answer.text
     assert (await editor.get(f"/api/images/{id}")).json()["edits"] == {}
+
+
+async def test_edits_that_cannot_be_rendered_are_said_and_not_waited_for(editor: httpx.AsyncClient, id: str):
+    await post(editor, f"/images/{id}/edits", HTMX, turn="left")
+    await fail_image(UUID(id), "not_an_image", "The original can't be decoded any more.")
+    text = await page(editor, id)
+    assert "It could not be rendered as it is wanted" in text
+    assert "What was shown before is still shown" in text
+    assert "Being rendered…" not in text
+    assert "Back to the original" in text
 
 
 async def test_a_refused_file_is_said_beside_the_field(editor: httpx.AsyncClient, id: str):
