@@ -243,6 +243,10 @@ class Grants:
             raise Gone("This link has expired. Ask for a new one where you found it.")
         return grant
 
+    @property
+    def is_trusted(self) -> bool:
+        return self._cache.is_trusted
+
     async def run(self) -> NoReturn:
         await listen("portal_embed", self._cache, lambda _: self._cache.forget_all())  # rare, and soon filled again
 

@@ -6,7 +6,6 @@ import asyncio
 import io
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import unquote
 from uuid import UUID, uuid4
 
@@ -26,6 +25,7 @@ from portal.settings import Settings
 from portal.storage.keys import original_key, rendition_key
 from tests import samples
 from tests.factories import Studio, make_entity
+from tests.waiting import eventually
 from tests.web.embedding_app import SmallPortal, small_portal
 
 YEAR = "public, max-age=31536000, immutable"
@@ -46,16 +46,10 @@ async def visitor(portal: SmallPortal) -> AsyncIterator[httpx.AsyncClient]:
 async def listening(portal: SmallPortal) -> AsyncIterator[None]:
     """The catalogue hears of changes and trusts what it holds."""
     task = asyncio.create_task(portal.catalogue.run())
-    await until(lambda: portal.catalogue.is_trusted)
+    await eventually(lambda: portal.catalogue.is_trusted)
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(true: Any, seconds: float = 5) -> None:
-    async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110 - asks what has no event
-            await asyncio.sleep(0.01)
 
 
 def url(image_id: UUID, **query: str) -> str:
@@ -318,10 +312,10 @@ async def test_without_notices_nothing_is_trusted(portal: SmallPortal, visitor: 
         """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
            WHERE query LIKE 'LISTEN%portal_image%' AND datname = current_database()"""
     )
-    await until(lambda: not portal.catalogue.is_trusted)
+    await eventually(lambda: not portal.catalogue.is_trusted)
     await trash_image(image_id, actor=SYSTEM, deletes_per_hour=500)
     assert (await visitor.get(url(image_id))).status_code == 404
-    await until(lambda: portal.catalogue.is_trusted)
+    await eventually(lambda: portal.catalogue.is_trusted)
     assert (await visitor.get(url(image_id))).status_code == 404
 
 
@@ -333,10 +327,12 @@ async def test_a_change_while_an_entry_is_read_is_not_lost(
         reads = [asyncio.create_task(visitor.get(url(image_id))) for _ in range(4)]
         await database.execute("UPDATE image SET version = $2 WHERE id = $1", image_id, turn + 2)
         await asyncio.gather(*reads)
-    await asyncio.sleep(0.1)
-    entry = await portal.catalogue.find(image_id)
-    assert entry is not None
-    assert entry.wanted[0] == 21
+
+    async def is_new() -> bool:
+        entry = await portal.catalogue.find(image_id)
+        return entry is not None and entry.wanted[0] == 21
+
+    await eventually(is_new)
 
 
 async def test_the_print_size_is_made_once_however_many_ask(portal: SmallPortal, visitor: httpx.AsyncClient):
