@@ -32,8 +32,8 @@ class CropBox extends HTMLElement {
     this.addEventListener("submit", () => this.#fill(), { capture: true, signal: this.ending.signal }); // before htmx reads it
     on(this.svg, "pointerdown", (event) => this.#grab(event));
     on(this.svg, "pointermove", (event) => this.grip && event.buttons & 1 && this.#drag(event));
-    on(this.svg, "pointerup", () => (this.grip = null));
-    this.watching = new ResizeObserver(() => this.hasAttribute("open") && this.#draw());
+    on(this.svg, "pointerup", (event) => this.#drop(event));
+    this.watching = new ResizeObserver(() => this.hasAttribute("open") && this.#set(this.box));
     this.watching.observe(this.svg);
   }
 
@@ -118,14 +118,15 @@ class CropBox extends HTMLElement {
     else this.#set(move(box, at.x - from.x, at.y - from.y, this.size));
   }
 
-  #set(box) {
-    this.box = box;
-    this.#draw();
+  #drop(event) {
+    if (this.grip) this.#drag(event); // the last step of a fast hand may come with no move of its own
+    this.grip = null;
   }
 
-  #draw() {
-    const { x, y, width, height } = this.box;
-    drawCrop(this.svg, this.box, this.size);
+  #set(box) {
+    this.box = box;
+    const { x, y, width, height } = box;
+    drawCrop(this.svg, box, this.size);
     const [pixels, place] = this.querySelector("[data-part=said]").children;
     pixels.textContent = `${Math.round(width)} × ${Math.round(height)}`;
     place.textContent = ` pixels, ${percent(x, this.size.width)} from the left, ${percent(y, this.size.height)} from the top`;

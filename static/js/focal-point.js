@@ -18,7 +18,9 @@ class FocalPoint extends HTMLElement {
     const on = (target, name, act) => target.addEventListener(name, act, { signal: this.ending.signal });
     on(this.svg, "pointerdown", (event) => this.#start(event));
     on(this.svg, "pointermove", (event) => event.buttons & 1 && this.dragging && this.#follow(event));
-    on(this.svg, "pointerup", () => (this.dragging = false));
+    on(this.svg, "pointerup", (event) => this.#end(event));
+    on(this.svg, "click", (event) => this.#follow(event));
+    on(this.svg, "touchstart", (event) => event.target.matches(".grip") && event.preventDefault()); // else the page scrolls
     on(this, "keydown", (event) => this.#key(event));
     on(this, "click", (event) => event.target.closest("[data-act=centre]") && this.#set(null));
     on(document, "input", (event) => /^focal_[xy]$/.test(event.target.name) && this.#draw());
@@ -44,10 +46,16 @@ class FocalPoint extends HTMLElement {
 
   #start(event) {
     if (event.button !== 0 || !this.#field("x")) return;
+    if (event.pointerType === "touch" && !event.target.matches(".grip")) return; // it may scroll; a tap comes as a click
     event.preventDefault();
     this.svg.setPointerCapture(event.pointerId);
     this.dragging = true;
     this.#follow(event);
+  }
+
+  #end(event) {
+    if (this.dragging) this.#follow(event); // the last step of a fast hand may come with no move of its own
+    this.dragging = false;
   }
 
   #follow(event) {

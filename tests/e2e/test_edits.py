@@ -251,6 +251,28 @@ def test_a_finger_crops_too(portal: RunningPortal, visit: Visits, api: Api, imag
     assert_same(bench.rendition(), cut(SCENE, box))
 
 
+def test_a_finger_that_scrolls_over_the_picture_leaves_the_focal_point(
+    portal: RunningPortal, visit: Visits, api: Api, image: str
+):
+    page = visit("editor", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    Workbench(page, api, portal.url, image).open()
+    point = page.locator("#focal-move")
+    place = page.locator(".focal").bounding_box()
+    assert place is not None
+    x, y = place["x"] + place["width"] / 4, place["y"] + place["height"] / 2
+    page.touchscreen.tap(x, y)
+    expect(point).to_contain_text("Focal point 25 %, 50 %")
+    ring = page.locator(".focal .grip").bounding_box()
+    assert ring is not None
+    assert ring["width"] > 44
+    swipe(page, (ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2), (place["width"] / 4, 0))
+    moved = re.compile("Focal point (49|50|51) %, (49|50|51) %")
+    expect(point).to_contain_text(moved)
+    swipe(page, (x, y), (0, -200))
+    page.wait_for_function("() => scrollY > 0")
+    expect(point).to_contain_text(moved)
+
+
 def swipe(page: Page, start: tuple[float, float], by: tuple[float, float]) -> None:
     """One finger, by the browser's own touch events."""
     session = page.context.new_cdp_session(page)
@@ -269,7 +291,7 @@ def test_the_focal_point_stays_on_what_it_was_set_on(bench: Workbench):
     bench.drag("nw", 60, 120)
     left, top, right, bottom = bench.apply_crop()
     bench.expect_done()
-    bench.stage.locator(".focal .field").click()
+    bench.stage.locator(".focal").click()
     page.locator("#focal-move").press("Shift+ArrowLeft")
     expect(page.locator("#focal-move")).to_contain_text("Focal point 40 %, 50 %")
     page.get_by_role("button", name="Save").click()

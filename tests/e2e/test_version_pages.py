@@ -56,6 +56,7 @@ def test_another_file_takes_the_place_and_the_page_follows(bench: Workbench):
     assert (bench.object()["alt_text"], bench.object()["filename"]) == ("A lamp", "lamp-again.png")
     expect(bench.sending).to_be_hidden()
     expect(page.locator("#file")).to_contain_text("lamp-again.png")
+    expect(page.get_by_role("heading", level=1)).to_have_text("A lamp")
     expect(page.locator("#history li").first).to_contain_text("replaced the file: lamp-again.png")
     expect(version(bench, 2)).to_contain_text("Shown now")
     expect(version(bench, 1)).to_contain_text("lamp.jpg")
