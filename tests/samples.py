@@ -311,6 +311,12 @@ def enlarged(width: int = 7000, height: int = 7000, **options: Any) -> bytes:
     return bytes(data)
 
 
+def clear(width: int, height: int, format: str) -> bytes:
+    """One half-clear colour: few bytes, and as much memory as its pixels may ask for."""
+    options = {"lossless": True} if format == "WEBP" else {"compress_level": 1}
+    return save(Image.new("RGBA", (width, height), (200, 30, 10, 90)), format, **options)
+
+
 def plain(format: str, side: int = 1500, **options: Any) -> bytes:
     """One colour and nothing else: as few bytes as so many pixels can have."""
     return save(Image.new(options.pop("mode", "L"), (side, side)), format, **options)

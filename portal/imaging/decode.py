@@ -12,6 +12,8 @@ from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugi
 
 from portal.imaging.formats import Format
 
+STRIP_PIXELS = 4_000_000
+
 _DECODERS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,  # Image.open would make an MPO of some
     "PNG": PngImagePlugin.PngImageFile,
@@ -38,6 +40,14 @@ def scale_decoder(picture: ImageFile.ImageFile, scale: int) -> None:
         picture.draft(None, (max(1, picture.width // scale), max(1, picture.height // scale)))
 
 
+def load_still(picture: ImageFile.ImageFile) -> None:
+    """Decode what is shown, and let go of what a decoder keeps for the frames after it: of a WebP, thrice as much."""
+    picture.load()
+    if isinstance(picture, WebPImagePlugin.WebPImageFile):
+        picture.fp = None
+        picture._decoder = None  # pyright: ignore[reportPrivateUsage]  # it has no other way to end it
+
+
 def resample(
     picture: Image.Image,
     size: tuple[int, int],
@@ -45,7 +55,21 @@ def resample(
     box: tuple[float, float, float, float] | None = None,
 ) -> Image.Image:
     """By whole numbers first, then by the method: in a cascade LANCZOS then costs no more than BICUBIC alone."""
+    if picture.mode in ("LA", "RGBA") and box is None:
+        picture = _reduce_in_strips(picture, min(picture.width // size[0], picture.height // size[1]))
     return picture.resize(size, method, box, reducing_gap=1.01)  # pyright: ignore[reportUnknownMemberType]  # so typed in Pillow
+
+
+def _reduce_in_strips(picture: Image.Image, factor: int) -> Image.Image:
+    """To a whole fraction. Pillow weighs colours by their opacity on a copy of all it is given: of a strip, that is little."""
+    if factor < 2:
+        return picture
+    small = Image.new(picture.mode, (-(-picture.width // factor), -(-picture.height // factor)))
+    height = max(STRIP_PIXELS // picture.width // factor, 1) * factor
+    for top in range(0, picture.height, height):
+        strip = picture.crop((0, top, picture.width, min(top + height, picture.height)))
+        small.paste(strip.reduce(factor), (0, top // factor))
+    return small
 
 
 def to_8_bit(picture: Image.Image) -> Image.Image:

@@ -16,7 +16,7 @@ from PIL import Image
 from portal.errors import NotAnImage
 from portal.imaging import geometry
 from portal.imaging.colour import to_srgb
-from portal.imaging.decode import on_white, open_picture, resample, scale_decoder, to_8_bit, turn_upright
+from portal.imaging.decode import load_still, on_white, open_picture, resample, scale_decoder, to_8_bit, turn_upright
 from portal.imaging.edits import NONE, Crop, Edits
 from portal.imaging.exif import read_exif, read_orientation
 from portal.imaging.formats import sniff
@@ -104,7 +104,7 @@ def _decode_base(data: bytes, edits: Edits, with_placeholder: bool) -> _Base:
         cropped = edits.cropped(upright)
         if max(cropped) > OPTIMIZED_MOST:
             scale_decoder(picture, geometry.jpeg_scale(cropped, OPTIMIZED_LEAST))
-        picture.load()
+        load_still(picture)
         profile = picture.info.get("icc_profile")
         part = cut_out(picture, edits.crop, upright, orientation)
         turns, size = (orientation, *edits.turns), edits.size_of(upright)

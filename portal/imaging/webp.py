@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 
 from portal.imaging import geometry
 from portal.imaging.colour import to_srgb
-from portal.imaging.decode import open_picture, resample, scale_decoder, to_8_bit, turn_upright
+from portal.imaging.decode import load_still, open_picture, resample, scale_decoder, to_8_bit, turn_upright
 from portal.imaging.edits import NONE, Edits
 from portal.imaging.exif import read_exif, read_orientation
 from portal.imaging.formats import sniff
@@ -71,7 +71,7 @@ def _still(picture: ImageFile.ImageFile, wish: _Wish) -> Rendered:
     if max(cropped) > OPTIMIZED_MOST:
         least = OPTIMIZED_LEAST if preset is OPTIMIZED else 2 * max(preset.width, preset.height)
         scale_decoder(picture, geometry.jpeg_scale(cropped, least))
-    picture.load()
+    load_still(picture)
     return _encoded(wish, [_frame(picture, wish, None if preset is OPTIMIZED else wish.box)])
 
 

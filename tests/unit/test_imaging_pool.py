@@ -16,6 +16,7 @@ import pytest
 
 from portal.errors import ExtensionMismatch, FileRefused, NotAnImage, TooManyPixels, Unavailable
 from portal.imaging import pool as pool_module
+from portal.imaging.edits import Crop, Edits
 from portal.imaging.pool import RenderPool
 from portal.imaging.presets import READY
 from portal.imaging.verify import Limits
@@ -215,7 +216,8 @@ def test_no_child_outlives_a_killed_server(slow: Path):
     program = """
         import asyncio, sys
         from pathlib import Path
-        from portal.imaging.pool import RenderPool
+        from portal.imaging.edits import Crop, Edits
+from portal.imaging.pool import RenderPool
         from portal.imaging.verify import Limits
         async def main():
             pool = RenderPool(1)
@@ -252,3 +254,18 @@ async def busiest() -> psutil.Process:
             if before > 0.2 and sum(child.cpu_times()[:2]) - before > 0.02:
                 return child
     raise AssertionError("no child is at work")
+
+
+@pytest.mark.parametrize("format", ["WEBP", "PNG"])
+async def test_what_is_as_large_and_clear_as_may_be_is_let_in_and_rendered(
+    pool: RenderPool, tmp_path: Path, format: str
+) -> None:
+    large = samples.write(tmp_path, "large", samples.clear(8000, 8000, format))
+    name = f"large.{format.lower()}"
+    verified = await pool.verify(large, name, LIMITS)
+    assert (verified.width, verified.height) == (8000, 8000)
+    assert len(await pool.render(large, READY)) == len(READY)
+    cut = Edits(90, "vertical", Crop(0.01, 0.01, 0.98, 0.98))
+    assert len(await pool.render(large, READY, None, cut)) == len(READY)
+    (made,) = await pool.render(large, ["optimized"], None, cut, as_webp=True)
+    assert (made.width, made.height) == (2048, 2048)
