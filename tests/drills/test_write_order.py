@@ -53,6 +53,12 @@ class Record:
         assert found, f"no call like {pattern} after line {after}"
         return found
 
+    def statement(self, sql: str) -> str:
+        """A pattern for its running: by its text, or by the name that the driver gave it when it ran before."""
+        prepared = re.compile(rf"(__asyncpg_stmt_\w+__)\\0{sql}")
+        names = {found[1] for each in self.calls if (found := prepared.search(each.text))}
+        return "|".join([sql, *(rf'"B.*{name}' for name in names)])
+
     def find(self, pattern: str, after: int = -1) -> Call | None:
         return next((each for each in self.calls if each.began > after and re.search(pattern, each.text)), None)
 
@@ -106,7 +112,7 @@ async def test_an_upload_is_synced_renamed_and_committed_before_it_is_answered(
     assert part
     synced = calls.first(rf"f\w*sync\(\d+<[^>]*{part[1]}>\) += 0")
     folder = calls.first(r"fsync\(\d+<[^>]*/inventory_items/\w\w>\) += 0", renamed.ended)
-    row = calls.first(r'INSERT INTO [\\"]*image', renamed.ended)
+    row = calls.first(calls.statement(r'INSERT INTO [\\"]*image'), renamed.ended)
     committed = calls.first(r"COMMIT", row.ended)
     answered = calls.first(created, renamed.began)
     assert synced.ended < renamed.began
@@ -123,14 +129,16 @@ async def test_a_delete_is_committed_before_it_is_answered_and_its_bytes_go_afte
     assert (await client.delete(f"/api/images/{image_id}")).status_code == 204
     await eventually(lambda: not files_of(portal, {image_id}))
     unlinked = rf'unlink\w*\(.*{image_id}-v1\.jpg"'
-    await eventually(lambda: _happened(Record(record), unlinked, "DELETE FROM object_purge"))
+    forgetting, deleting = "DELETE FROM object_purge", "DELETE FROM image WHERE"
+    await eventually(lambda: _happened(Record(record), unlinked, forgetting))
     calls = Record(record)
-    deleted = calls.first(r"DELETE FROM image WHERE")
+    stored = calls.first(rf'rename\w*\(.*{image_id}-v1\.jpg"')
+    deleted = calls.first(calls.statement(deleting), stored.ended)
     committed = calls.first(r"COMMIT", deleted.ended)
     answered = calls.first(r"HTTP/1\.1 204", deleted.ended)
     gone = calls.first(unlinked)
     folder = calls.first(r"fsync\(\d+<[^>]*/inventory_items/\w\w>\) += 0", gone.ended)
-    forgotten = calls.first("DELETE FROM object_purge", gone.ended)
+    forgotten = calls.first(calls.statement(forgetting), gone.ended)
     assert committed.ended < answered.began
     assert committed.ended < gone.began
     assert folder.ended < forgotten.began
@@ -139,7 +147,7 @@ async def test_a_delete_is_committed_before_it_is_answered_and_its_bytes_go_afte
 
 def _happened(calls: Record, first: str, then: str) -> bool:
     found = calls.find(first)
-    return found is not None and calls.find(then, found.began) is not None
+    return found is not None and calls.find(calls.statement(then), found.began) is not None
 
 
 async def test_the_database_itself_answers_a_commit_only_when_it_is_on_the_disk(portal: RunningPortal) -> None:

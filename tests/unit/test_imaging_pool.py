@@ -216,8 +216,7 @@ def test_no_child_outlives_a_killed_server(slow: Path):
     program = """
         import asyncio, sys
         from pathlib import Path
-        from portal.imaging.edits import Crop, Edits
-from portal.imaging.pool import RenderPool
+        from portal.imaging.pool import RenderPool
         from portal.imaging.verify import Limits
         async def main():
             pool = RenderPool(1)
