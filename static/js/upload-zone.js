@@ -33,6 +33,7 @@ class UploadZone extends HTMLElement {
     this.ending = new AbortController();
     this.#listen();
     this.queue.resume();
+    for (const input of this.querySelectorAll("input[type=file]")) this.#take(input); // chosen before this script was there
   }
 
   disconnectedCallback() {
@@ -51,12 +52,16 @@ class UploadZone extends HTMLElement {
     this.tray.summarise();
   }
 
+  #take(input) {
+    if (!input.files.length) return;
+    this.queue.add(input.files);
+    input.value = ""; // the same file may be chosen again
+  }
+
   #listen() {
     const on = (target, name, act) => target.addEventListener(name, act, { signal: this.ending.signal });
     on(this, "change", (event) => {
-      if (event.target.type !== "file") return;
-      this.queue.add(event.target.files);
-      event.target.value = ""; // the same file may be chosen again
+      if (event.target.type === "file") this.#take(event.target);
     });
     on(document, "paste", (event) => {
       const files = event.clipboardData?.files;

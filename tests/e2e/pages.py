@@ -91,6 +91,7 @@ class EntityList:
         form.get_by_label("Id", exact=True).fill(id)
         form.get_by_role("button", name="Add and open its gallery").click()
         expect(self.page.get_by_role("heading", level=1, name=name)).to_be_visible()
+        self.page.wait_for_load_state()  # a click does not wait for the next page's scripts, as goto() does
         return Gallery(self.page, self.url)
 
 
@@ -148,6 +149,7 @@ class Gallery:
         sent = [{**file, "buffer": base64.b64encode(file["buffer"]).decode()} for file in files]
         self.page.evaluate(
             """async (files) => {
+              await customElements.whenDefined("upload-zone");
               const transfer = new DataTransfer();
               for (const { name, mimeType, buffer } of files) {
                 const bytes = Uint8Array.from(atob(buffer), (letter) => letter.charCodeAt(0));
@@ -161,6 +163,7 @@ class Gallery:
         )
 
     def choose(self, *files: FilePayload) -> None:
+        self.page.evaluate("customElements.whenDefined('upload-zone').then(() => true)")
         self.page.locator("#upload-files").set_input_files(list(files))
 
     def row(self, filename: str) -> Locator:
