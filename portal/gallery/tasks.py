@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
+
 from portal import database
 from portal.errors import NotFound
 from portal.gallery.disposal import PURGE
@@ -17,6 +19,8 @@ from portal.jobs.queue import Task, enqueue
 from portal.storage.cache import Cache
 from portal.storage.keys import parse_key
 from portal.storage.store import Store
+
+log = structlog.get_logger()
 
 PURGE_AT_ONCE: Final = 1000
 
@@ -73,6 +77,10 @@ async def purge_objects(payload: dict[str, Any], *, store: Store, cache: Cache |
 
 
 async def _forget_cached(keys: list[str], cache: Cache) -> None:
+    """What the cache does not let go of is swept with its hours: nobody is shown it, and the keys must not wait for it."""
     for said in map(parse_key, keys):
         if said is not None and said.is_original:
-            await cache.forget(said.entity_type, said.image_id)
+            try:
+                await cache.forget(said.entity_type, said.image_id)
+            except OSError as error:
+                log.warning("cached files stay", image=str(said.image_id), cause=repr(error))

@@ -29,7 +29,11 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         before = self._unread
         super().data_received(data)
-        if before is None or self._unread is None or self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._unread is None and (self.cycle is None or self.cycle.response_complete):
+            self._start_timer()  # an empty line, or what is left of a body: no head yet, and no keep-alive timer any more
+        if before is None or self._unread is None:
             return
         self._unread = before + len(data)
         if self._unread > MAX_HEAD:
@@ -54,6 +58,9 @@ class Connection(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         self._unread = self._whole = 0
+        self._start_timer()
+
+    def _start_timer(self) -> None:
         if self._timer is None:
             self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 

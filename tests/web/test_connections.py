@@ -91,3 +91,12 @@ async def test_also_after_a_first_request(port: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
     said = await say(port, HEAD + b"Content-Length: 0\r\n\r\n", HEAD)
     assert said.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("piece", [b"\r\n", b"\r"])
+async def test_an_empty_line_instead_of_a_next_request_holds_no_connection(
+    port: int, piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
+    said = await say(port, HEAD + b"Content-Length: 0\r\n\r\n", piece, pause=0.05)
+    assert said.count(b"HTTP/1.1") == 1

@@ -181,6 +181,19 @@ async def test_with_the_picture_its_cached_files_go(
     assert [path.name for path in cached(config)] == [f"{other}-v1.1-card.webp"]
 
 
+async def test_a_cache_that_lets_go_of_nothing_holds_up_no_purge(
+    portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings
+) -> None:
+    image_id = await portal.studio.add(await make_entity())
+    await made(visitor, url(image_id, size="card", format="webp"))
+    (file,) = cached(config)
+    file.unlink()
+    file.mkdir()  # what refuses to be unlinked, also to root
+    await delete_image(image_id, actor=SYSTEM, deletes_per_hour=0)
+    await purge_objects({}, store=portal.studio.store, cache=Cache(config.cache_dir))
+    assert await database.fetch_value("SELECT count(*) FROM object_purge") == 0
+
+
 async def test_cached_files_past_their_hours_are_swept_and_made_again(
     portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings
 ) -> None:
