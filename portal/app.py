@@ -43,6 +43,7 @@ from portal.web.admission import AdmissionMiddleware
 from portal.web.docs import openapi_config
 from portal.web.exceptions import respond
 from portal.web.once import OnceMiddleware
+from portal.web.proxies import Proxies
 from portal.web.security import SecurityMiddleware
 from portal.web.templating import environment
 
@@ -69,6 +70,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         pool=parts.pool,
         links=parts.links,
         authenticate=_authenticate,
+        address_of=Proxies(settings.trusted_proxies).address_of,
     )
     app = Litestar(
         route_handlers=[images, *_routers()],

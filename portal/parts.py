@@ -31,7 +31,7 @@ class Parts:
     def of(cls, settings: Settings) -> Parts:
         """The parts, not opened yet."""
         links = Links(settings.secret_keys, settings.private_types)
-        cache = Cache(settings.cache_dir)
+        cache = Cache(settings.cache_dir, settings.cache_max_bytes, settings.free_space_bytes)
         return cls(settings, Store(settings.storage_dir), RenderPool(settings.workers), links, cache)
 
     def tasks(self) -> dict[str, Task]:

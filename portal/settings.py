@@ -53,6 +53,7 @@ class Settings:
     storage_dir: Path
     cache_dir: Path
     cache_hours: int
+    cache_max_bytes: int
     host: str
     port: int
     base_url: str
@@ -165,6 +166,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
         storage_dir=_storage_dir(read, data_dir),
         cache_dir=read.path("CACHE_DIR", data_dir / "cache" / "images"),
         cache_hours=read.number("CACHE_HOURS", 24, 0),
+        cache_max_bytes=_megabytes(read, "CACHE_MAX_MB", 2048 * MB),
         host=host,
         port=port,
         base_url=base_url,

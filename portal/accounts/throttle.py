@@ -67,11 +67,11 @@ async def forget_old_attempts() -> int:
 
 def _key(limit: Limit, of: str) -> str:
     """A hash: what people type into the wrong field is not kept."""
-    return f"{limit.kind}:{hashlib.sha256(_subject(of).encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return f"{limit.kind}:{hashlib.sha256(subject(of).encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-def _subject(of: str) -> str:
-    """An IPv6 customer owns 2^64 addresses: they count as one."""
+def subject(of: str) -> str:
+    """Who is counted. An IPv6 customer owns 2^64 addresses: they count as one."""
     try:
         address = ipaddress.ip_address(of)
     except ValueError:

@@ -1,31 +1,32 @@
 """Child processes that decode pictures: kept, bounded, replaced when they die.
 
 Three lanes, so that a person who uploads waits neither for renditions nor for somebody's huge picture: one verifies, at
-a better niceness, one renders, and a single child decodes all that is heavy, one after the other, verification first.
+a better niceness, one renders, and a single child decodes all that is heavy, one after the other. In each of them
+verification goes first, then uploads' renditions, then what is made because somebody looks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from itertools import count
 from pathlib import Path
 
 from portal.errors import Busy, FileRefused, NotAnImage, TooManyPixels, Unavailable
 from portal.imaging import wire
 from portal.imaging.edits import NONE, Edits
 from portal.imaging.render import Rendered
+from portal.imaging.turnstile import Turnstile
 from portal.imaging.verify import Limits, Verified
 
 VERIFY_NICE = 5  # before renditions (10), behind the server's own loop (0)
 VERIFY_CPU_SECONDS = 10
 VERIFY_PATIENCE = 30  # seconds for which somebody's upload may wait for a child
 START_SECONDS = 30  # 0.2 on an idle machine
+VERIFICATION, RENDITIONS, ON_DEMAND = range(3)  # priorities
 RENDER_PATIENCE = 3  # a rendition may take so many times the CPU and the wall time of a verification
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +39,7 @@ class RenderPool:
         self._verifying = _Lane((workers + 1) // 2, min(VERIFY_NICE, nice))
         self._rendering = _Lane(workers, nice)
         self._heavy = _Lane(1, nice)
-        self._heavy_turn = _Turnstile()
+        self._heavy_turn = Turnstile()
 
     async def start(self) -> None:
         """One child to verify, one to render; more come as they are needed."""
@@ -55,7 +56,12 @@ class RenderPool:
             return wire.VerifyTask(_absolute(path), name, limits, VERIFY_CPU_SECONDS, may_be_heavy)
 
         answer = await self._ask(
-            self._verifying, task(False), task(True), self._wall_seconds, priority=0, patience=VERIFY_PATIENCE
+            self._verifying,
+            task(False),
+            task(True),
+            self._wall_seconds,
+            priority=VERIFICATION,
+            patience=VERIFY_PATIENCE,
         )
         assert isinstance(answer, wire.VerifyDone)
         return answer.verified
@@ -68,6 +74,7 @@ class RenderPool:
         edits: Edits = NONE,
         *,
         as_webp: bool = False,
+        priority: int = RENDITIONS,
     ) -> list[Rendered]:
         """Raises as `verify` does."""
 
@@ -77,7 +84,7 @@ class RenderPool:
             return wire.RenderTask(_absolute(path), *wanted, cpu_seconds, may_be_heavy)
 
         wall_seconds = self._wall_seconds * RENDER_PATIENCE
-        answer = await self._ask(self._rendering, task(False), task(True), wall_seconds, priority=1)
+        answer = await self._ask(self._rendering, task(False), task(True), wall_seconds, priority=priority)
         assert isinstance(answer, wire.RenderDone)
         return answer.renditions
 
@@ -92,7 +99,7 @@ class RenderPool:
         patience: float | None = None,
     ) -> wire.Answer:
         """The child itself says whether a picture is heavy: it reads the header anyway, off our event loop."""
-        async with _no_longer_than(patience, lane.slot()):
+        async with _no_longer_than(patience, lane.slot(priority)):
             answer = await lane.ask(light, wall_seconds)
         if isinstance(answer, wire.Heavy):
             async with _no_longer_than(patience, self._heavy_turn.turn(priority)):
@@ -133,44 +140,6 @@ async def _no_longer_than(
         except TimeoutError as error:
             raise Busy("Many pictures are being checked. This one can be added in a moment.", retry_after=5) from error
         yield
-
-
-class _Turnstile:
-    """A lock whose waiters pass by priority (lower first), then in their order."""
-
-    def __init__(self) -> None:
-        self._taken = False
-        self._order = count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-
-    @contextlib.asynccontextmanager
-    async def turn(self, priority: int) -> AsyncGenerator[None]:
-        if self._taken:
-            await self._wait(priority)
-        self._taken = True
-        try:
-            yield
-        finally:
-            self._pass_on()
-
-    async def _wait(self, priority: int) -> None:
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority, next(self._order), ready))
-        try:
-            await ready
-        except asyncio.CancelledError:
-            if ready.done() and not ready.cancelled():  # it was our turn already
-                self._pass_on()
-            raise
-
-    def _pass_on(self) -> None:
-        """The lock stays taken between two holders, so that nobody slips in."""
-        while self._waiting:
-            _, _, ready = heapq.heappop(self._waiting)
-            if not ready.done():
-                ready.set_result(None)
-                return
-        self._taken = False
 
 
 class _Child:
@@ -217,7 +186,7 @@ class _Lane:
 
     def __init__(self, size: int, nice: int) -> None:
         self._nice = nice
-        self._slots = asyncio.Semaphore(size)
+        self._slots = Turnstile(size)
         self._idle: list[_Child] = []
         self._dying: list[_Child] = []
         self._closed = False
@@ -233,9 +202,9 @@ class _Lane:
             await child.process.wait()
         self._idle, self._dying = [], []
 
-    def slot(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def slot(self, priority: int) -> contextlib.AbstractAsyncContextManager[None]:
         """To be held while one asks."""
-        return self._slots
+        return self._slots.turn(priority)
 
     async def ask(self, task: wire.Task, wall_seconds: float) -> wire.Answer:
         message = wire.pack(task)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
@@ -12,9 +11,11 @@ from uuid import UUID
 import structlog
 
 from portal.errors import PortalError
-from portal.imaging.pool import RenderPool
+from portal.imaging.pool import ON_DEMAND, RenderPool
+from portal.imaging.turnstile import Turnstile
 from portal.media.catalogue import Entry, Source
-from portal.media.hot import HotBytes
+from portal.media.hot import FOR_NEXT_TIME, HotBytes
+from portal.media.pace import Pace
 from portal.storage.cache import Cache
 from portal.storage.keys import cache_key
 from portal.storage.store import Store
@@ -49,31 +50,41 @@ class WebpRoom:
     """
 
     def __init__(
-        self, pool: RenderPool, store: Store, cache: Cache, hot: HotBytes, is_there: Callable[[UUID], Awaitable[object]]
+        self,
+        pool: RenderPool,
+        store: Store,
+        cache: Cache,
+        hot: HotBytes,
+        slot: Turnstile,
+        is_there: Callable[[UUID], Awaitable[object]],
     ) -> None:
-        self._pool, self._store, self._cache, self._hot = pool, store, cache, hot
+        self._pool, self._store, self._cache, self._hot, self._slot = pool, store, cache, hot, slot
         self._is_there = is_there
-        self._slot = asyncio.Semaphore(1)
+        self._pace = Pace()
         self._making: dict[str, asyncio.Task[None]] = {}
         self._failed: OrderedDict[str, None] = OrderedDict()
 
     async def find(self, entry: Entry, size: str) -> tuple[Source, bytes] | None:
-        """None when there is none yet, after which there may be one soon."""
-        if entry.current is None or entry.print_from is None:
+        """None when there is none yet."""
+        key = _key(entry, size)
+        if key is None or key in self._making or key in self._failed:
             return None
-        key = cache_key(entry.entity_type, entry.image_id, *entry.current, size)
-        if key in self._making or key in self._failed:
+        data = self._hot.get(key)
+        if data is not None:
+            return Source(key, len(data), "", self._hot.etag_of(key), MEDIA_TYPE), data
+        kept = await self._cache.find(key)
+        if kept is None:
             return None
-        data = self._hot.get(key) or await self._cache.find(key)
-        if data is None:
-            self._want(key, entry, size)
-            return None
-        self._hot.put(key, data)
-        etag = f'"{hashlib.sha256(data).hexdigest()[:32]}-{size}-webp"'.encode()
-        return Source(key, len(data), "", etag, MEDIA_TYPE), data
+        etag = f'"{kept.sha256[:32]}-{size}-webp"'.encode()
+        self._hot.put(key, kept.data, etag)
+        return Source(key, len(kept.data), "", etag, MEDIA_TYPE), kept.data
 
-    def _want(self, key: str, entry: Entry, size: str) -> None:
-        if key in self._making or len(self._making) >= MOST_WAITING:
+    def want(self, entry: Entry, size: str, address: str) -> None:
+        """There may be one soon. `address` is who asks for what `find` did not find: one alone gets only so many made."""
+        key = _key(entry, size)
+        if key is None or key in self._making or key in self._failed or len(self._making) >= MOST_WAITING:
+            return
+        if not self._pace.allows(address):
             return
         task = self._making[key] = asyncio.create_task(self._make(key, entry, size))
         task.add_done_callback(lambda _: self._making.pop(key, None))
@@ -82,9 +93,12 @@ class WebpRoom:
         source = entry.print_from
         assert source is not None
         try:
-            async with self._slot:
+            async with self._slot.turn(FOR_NEXT_TIME):
+                if not await self._cache.has_room() or await self._cache.find(key) is not None:
+                    return
                 path = self._store.path_of(source.key)
-                (made,) = await self._pool.render(path, [size], source.focal_point, source.edits, as_webp=True)
+                wanted = ([size], source.focal_point, source.edits)
+                (made,) = await self._pool.render(path, *wanted, as_webp=True, priority=ON_DEMAND)
                 await self._cache.put(key, made.data)
                 if await self._is_there(entry.image_id) is None:
                     await self._cache.forget(entry.entity_type, entry.image_id)
@@ -94,3 +108,9 @@ class WebpRoom:
                 self._failed[key] = None
                 if len(self._failed) > MOST_FAILED:
                     self._failed.popitem(last=False)
+
+
+def _key(entry: Entry, size: str) -> str | None:
+    if entry.current is None or entry.print_from is None:
+        return None
+    return cache_key(entry.entity_type, entry.image_id, *entry.current, size)

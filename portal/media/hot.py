@@ -11,7 +11,8 @@ from typing import Final
 import structlog
 
 from portal.errors import Busy, FileRefused, Gone, NotReady
-from portal.imaging.pool import RenderPool
+from portal.imaging.pool import ON_DEMAND, RenderPool
+from portal.imaging.turnstile import Turnstile
 from portal.media.catalogue import Entry, PrintSource, Source
 from portal.storage.keys import rendition_key
 from portal.storage.store import Store
@@ -20,16 +21,21 @@ log = structlog.get_logger()
 
 HOT_BYTES: Final = 64 * 1024 * 1024
 MOST_WAITING: Final = 16
+AWAITED, FOR_NEXT_TIME = range(2)  # priorities in the slot that makes what is not there yet
 _PRINT: Final = "print"
 
 
 class HotBytes:
-    """Pictures by key, those used last, `limit` bytes in all; one that would push out a sixteenth is not kept."""
+    """Pictures by key, those used last, `limit` bytes in all; one that would push out a sixteenth is not kept.
+
+    Beside a picture its ETag, where nobody else knows it.
+    """
 
     def __init__(self, limit: int = HOT_BYTES) -> None:
         self._limit = limit
         self._held = 0
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
+        self._etags: dict[str, bytes] = {}
 
     def get(self, key: str) -> bytes | None:
         data = self._pictures.get(key)
@@ -37,14 +43,21 @@ class HotBytes:
             self._pictures.move_to_end(key)
         return data
 
-    def put(self, key: str, data: bytes) -> None:
+    def etag_of(self, key: str) -> bytes:
+        """As it was put together with the picture, which is still held."""
+        return self._etags[key]
+
+    def put(self, key: str, data: bytes, etag: bytes | None = None) -> None:
         if len(data) * 16 > self._limit or key in self._pictures:
             return
         self._pictures[key] = data
         self._held += len(data)
+        if etag is not None:
+            self._etags[key] = etag
         while self._held > self._limit:
-            _, dropped = self._pictures.popitem(last=False)
-            self._held -= len(dropped)
+            dropped, picture = self._pictures.popitem(last=False)
+            self._held -= len(picture)
+            self._etags.pop(dropped, None)
 
 
 async def read_source(source: Source, store: Store, hot: HotBytes) -> bytes:
@@ -65,13 +78,10 @@ async def read_source(source: Source, store: Store, hot: HotBytes) -> bytes:
 
 
 class PrintRoom:
-    """Print renditions, made when first asked for: one at a time, and one render however many ask for it."""
+    """Print renditions, made when first asked for: in the one slot for such work, and one render however many ask for it."""
 
-    def __init__(self, pool: RenderPool, store: Store, hot: HotBytes) -> None:
-        self._pool = pool
-        self._store = store
-        self._hot = hot
-        self._slot = asyncio.Semaphore(1)
+    def __init__(self, pool: RenderPool, store: Store, hot: HotBytes, slot: Turnstile) -> None:
+        self._pool, self._store, self._hot, self._slot = pool, store, hot, slot
         self._making: dict[str, asyncio.Task[bytes]] = {}
 
     async def print_of(self, entry: Entry) -> bytes:
@@ -97,10 +107,11 @@ class PrintRoom:
             task.exception()  # retrieved, also when nobody waits any more
 
     async def _make(self, key: str, source: PrintSource) -> bytes:
-        async with self._slot:
+        async with self._slot.turn(AWAITED):
             try:
                 path = self._store.path_of(source.key)
-                (rendered,) = await self._pool.render(path, [_PRINT], source.focal_point, source.edits)
+                wanted = ([_PRINT], source.focal_point, source.edits)
+                (rendered,) = await self._pool.render(path, *wanted, priority=ON_DEMAND)
             except FileNotFoundError as error:
                 raise Gone("The original of this picture is missing from the store.") from error
             except FileRefused as error:

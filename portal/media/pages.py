@@ -20,6 +20,7 @@ from portal.audit.actors import Actor
 from portal.errors import FormError, Gone, NotFound, NotReady, PortalError, Stale, Unauthenticated
 from portal.imaging.pool import RenderPool
 from portal.imaging.presets import PRESETS
+from portal.imaging.turnstile import Turnstile
 from portal.media.catalogue import Catalogue, Entry, Source, load_old_version
 from portal.media.conditional import Representation, Slice, choose
 from portal.media.formats import MEDIA_TYPE as WEBP
@@ -77,12 +78,19 @@ class Wish:
 
 
 def image_server(
-    *, catalogue: Catalogue, store: Store, cache: Cache, pool: RenderPool, links: Links, authenticate: Authenticate
+    *,
+    catalogue: Catalogue,
+    store: Store,
+    cache: Cache,
+    pool: RenderPool,
+    links: Links,
+    authenticate: Authenticate,
+    address_of: Callable[[Scope], str],
 ) -> ASGIRouteHandler:
     """The route. `authenticate` tells who asks, and is called only for what not everybody may see."""
-    hot = HotBytes()
-    prints = PrintRoom(pool, store, hot)
-    webps = WebpRoom(pool, store, cache, hot, catalogue.find)
+    hot, slot = HotBytes(), Turnstile()
+    prints = PrintRoom(pool, store, hot, slot)
+    webps = WebpRoom(pool, store, cache, hot, slot, catalogue.find)
 
     @asgi(MOUNT, name="media:serve", is_mount=True, opt={"permission": "scoped"}, copy_scope=False)
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,7 +116,7 @@ def image_server(
         is_public = await _check_right(entry, wish, scope, links, authenticate)
         assert entry is not None  # else _check_right has raised
         entry, freshness = await _version_asked_for(wish, entry, scope, authenticate)
-        source, data, freshness = await _what_is_sent(wish, entry, freshness, scope, prints, webps)
+        source, data, freshness = await _what_is_sent(wish, entry, freshness, scope, prints, webps, address_of)
         what = Representation(source.etag, entry.updated_at, source.bytes)
         part = choose(scope["method"], scope["headers"], what)
         if part.status == 412:
@@ -275,14 +283,23 @@ def _has_credentials(scope: Scope) -> bool:
 
 
 async def _what_is_sent(
-    wish: Wish, entry: Entry, freshness: Freshness, scope: Scope, prints: PrintRoom, webps: WebpRoom
+    wish: Wish,
+    entry: Entry,
+    freshness: Freshness,
+    scope: Scope,
+    prints: PrintRoom,
+    webps: WebpRoom,
+    address_of: Callable[[Scope], str],
 ) -> tuple[Source, bytes | None, Freshness]:
     """The WebP for who takes it; until there is one, the JPEG for a minute. Raises what `_source_of` raises."""
-    source, data = await _source_of(wish, entry, prints)
     if not _wants_webp(wish, freshness, scope):
-        return source, data, freshness
+        return *await _source_of(wish, entry, prints), freshness
     made = await webps.find(entry, wish.size)
-    return (*made, freshness) if made else (source, data, "minute")
+    if made is not None:
+        return *made, freshness
+    source, data = await _source_of(wish, entry, prints)
+    webps.want(entry, wish.size, address_of(scope))
+    return source, data, "minute"
 
 
 async def _source_of(wish: Wish, entry: Entry, prints: PrintRoom) -> tuple[Source, bytes | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import tempfile
 import time
@@ -11,43 +12,71 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
+from portal.settings import MB
 from portal.storage.keys import DRAFT, cache_folder, is_cache_key
+
+_PARTS: Final = 16  # so small a part of the whole is put before the folder is measured again
 
 
 @dataclass(frozen=True, slots=True)
+class Cached:
+    data: bytes
+    sha256: str
+
+
 class Cache:
-    """`root` is made when the first file is written."""
+    """`root` is made when the first file is written. It holds `max_bytes`: the oldest make room.
 
-    root: Path
+    Nothing should be made for it that would leave less than `floor_bytes` of its disk free.
+    """
 
-    async def find(self, key: str) -> bytes | None:
+    def __init__(self, root: Path, max_bytes: int = 2048 * MB, floor_bytes: int = 0) -> None:
+        self.root = root
+        self._max, self._floor = max_bytes, floor_bytes
+        self._unmeasured = max_bytes  # bytes put since the folder was measured; other processes put as well
+
+    async def find(self, key: str) -> Cached | None:
+        """A file that is not whole is none, and is removed."""
         return await asyncio.to_thread(self._find, key)
 
     async def put(self, key: str, data: bytes) -> None:
-        """Whole or not at all, but not for good: nothing is synced. Raises OSError."""
+        """Whole or not at all, also after a power cut. Raises OSError."""
         await asyncio.to_thread(self._put, key, data)
 
+    async def has_room(self) -> bool:
+        """Is there more disk free than is kept back for what cannot be made again? Raises OSError."""
+        return await asyncio.to_thread(self._has_room)
+
     async def forget(self, entity_type: str, image_id: UUID) -> None:
-        """All that is kept of this image."""
+        """All that is kept of this image. Raises OSError."""
         await asyncio.to_thread(self._forget, entity_type, image_id)
 
     def expired(self, age: timedelta) -> Iterator[Path]:
         """Ours that are older than this, those never finished included, whatever else lies in the folder; blocks."""
         end = time.time() - age.total_seconds()
+        return (path for path, found in self._files() if found.st_mtime < end)
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         for folder, _, names in os.walk(self.root):  # follows no symlinks
             for name in names:
                 path = Path(folder, name)
                 with contextlib.suppress(OSError):
-                    if is_cache_key(path.relative_to(self.root).as_posix()) and path.lstat().st_mtime < end:
-                        yield path
+                    if is_cache_key(path.relative_to(self.root).as_posix()):
+                        yield path, path.lstat()
 
-    def _find(self, key: str) -> bytes | None:
+    def _find(self, key: str) -> Cached | None:
+        path = self.root / key
         try:
-            return (self.root / key).read_bytes()
+            data = path.read_bytes()
+            if _is_whole(data):
+                return Cached(data, hashlib.sha256(data).hexdigest())
+            path.unlink()
         except OSError:
-            return None
+            pass
+        return None
 
     def _put(self, key: str, data: bytes) -> None:
         path = self.root / key
@@ -56,10 +85,30 @@ class Cache:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut may leave the name without the bytes
             os.replace(draft, path)
         except BaseException:
-            os.unlink(draft)
+            Path(draft).unlink(missing_ok=True)
             raise
+        self._unmeasured += len(data)
+        if self._unmeasured > self._max // _PARTS:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """The oldest go, until there is room for what is put before this is called again."""
+        files = sorted(((found.st_mtime, found.st_size, path) for path, found in self._files()), reverse=True)
+        held = 0
+        for _, size, path in files:
+            held += size
+            if held > self._max - self._max // _PARTS:
+                path.unlink(missing_ok=True)
+        self._unmeasured = 0
+
+    def _has_room(self) -> bool:
+        there = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
+        usage = os.statvfs(there)
+        return usage.f_bavail * usage.f_frsize > self._floor
 
     def _make_folder(self, folder: Path) -> None:
         for each in reversed([folder, *folder.parents]):
@@ -68,3 +117,8 @@ class Cache:
     def _forget(self, entity_type: str, image_id: UUID) -> None:
         for path in (self.root / cache_folder(entity_type, image_id)).glob(f"{image_id}-v*"):
             path.unlink(missing_ok=True)
+
+
+def _is_whole(webp: bytes) -> bool:
+    """As long as its head says; eight bytes come before what that counts."""
+    return webp[:4] == b"RIFF" and webp[8:12] == b"WEBP" and int.from_bytes(webp[4:8], "little") == len(webp) - 8

@@ -16,6 +16,7 @@ from portal.settings import Settings
 from portal.web.exceptions import answer
 from portal.web.headers import HeaderTable
 from portal.web.heads import as_get, method_of
+from portal.web.proxies import Proxies
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,7 +39,7 @@ class SecurityMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._hosts = frozenset(host.lower().strip("[]").encode() for host in settings.allowed_hosts)
-        self._proxies = [ipaddress.ip_network(word, strict=False) for word in settings.trusted_proxies]
+        self._proxies = Proxies(settings.trusted_proxies)
         self._headers = HeaderTable(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,8 +50,9 @@ class SecurityMiddleware:
         state: Any = scope
         state["request_id"] = request_id = secrets.token_hex(8)
         started = time.perf_counter()
-        headers = _single_headers(scope)
-        state["address"] = self._address(scope, headers)
+        state["address"] = self._proxies.address_of(scope)
+        if self._proxies.say_https(scope):
+            scope["scheme"] = "https"
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -70,32 +72,6 @@ class SecurityMiddleware:
                 await answer(scope, receive, send_with_headers, error)
             finally:
                 _log_line(scope, status, time.perf_counter() - started)
-
-    def _address(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
-        """The peer, or the last address that our own proxies did not write. Takes over their word for https, too."""
-        client = scope.get("client")
-        address = client[0] if client else ""
-        if not self._is_proxy(address):
-            return address
-        if headers.get(b"x-forwarded-proto", b"").split(b",")[-1].strip().lower() == b"https":
-            scope["scheme"] = "https"
-        for hop in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
-            try:
-                address = str(ipaddress.ip_address(hop.strip()))
-            except ValueError:
-                break
-            if not self._is_proxy(address):
-                break
-        return address
-
-    def _is_proxy(self, address: str) -> bool:
-        if not self._proxies:
-            return False
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._proxies)
 
     def _check_host(self, scope: Scope) -> None:
         """Raises BadRequest: links in a page must never be built on a name that a stranger chose."""
@@ -118,15 +94,6 @@ class SecurityMiddleware:
             if kind.startswith(_CACHEABLE_BY_NOBODY) or kind == b"":
                 headers.append((b"cache-control", b"no-store"))
         message["headers"] = headers
-
-
-def _single_headers(scope: Scope) -> dict[bytes, bytes]:
-    """What proxies say; several lines of one name are one list."""
-    found: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        if name.startswith(b"x-forwarded-"):
-            found[name] = found[name] + b"," + value if name in found else value
-    return found
 
 
 def _log_line(scope: Scope, status: int, seconds: float) -> None:

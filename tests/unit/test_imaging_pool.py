@@ -17,7 +17,7 @@ import pytest
 from portal.errors import ExtensionMismatch, FileRefused, NotAnImage, TooManyPixels, Unavailable
 from portal.imaging import pool as pool_module
 from portal.imaging.edits import Crop, Edits
-from portal.imaging.pool import RenderPool
+from portal.imaging.pool import ON_DEMAND, RENDITIONS, RenderPool
 from portal.imaging.presets import READY
 from portal.imaging.verify import Limits
 from tests import samples
@@ -187,6 +187,20 @@ async def test_of_heavy_pictures_verification_goes_first(pool: RenderPool, tmp_p
     urgent = asyncio.create_task(pool.verify(heavy, "a.png", LIMITS))
     await asyncio.gather(note("first", first), note("late", late[0]), note("last", late[1]), note("urgent", urgent))
     assert order.index("urgent") < order.index("last")
+
+
+async def test_what_somebody_looks_at_is_made_after_uploads_renditions(pool: RenderPool, photo: Path):
+    order: list[str] = []
+
+    async def render(name: str, priority: int) -> None:
+        await pool.render(photo, ["icon"], priority=priority)
+        order.append(name)
+
+    looked_at = [asyncio.create_task(render("looked at", ON_DEMAND)) for _ in range(4)]
+    await asyncio.sleep(0)
+    uploads = [asyncio.create_task(render("upload", RENDITIONS)) for _ in range(4)]
+    await asyncio.gather(*looked_at, *uploads)
+    assert order == ["looked at", *["upload"] * 4, *["looked at"] * 3]  # the first had its place already
 
 
 async def test_a_closed_pool_takes_nothing(photo: Path):

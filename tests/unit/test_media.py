@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from portal.media.hot import HotBytes
+from portal.media.pace import ADDRESSES, BURST, PER_SECOND, Pace
 from portal.media.pages import attachment
 
 
@@ -28,3 +29,32 @@ def test_hot_bytes_keep_what_was_used_last_and_stay_within_their_limit():
     assert sum(hot.get(str(number)) is not None for number in range(20)) == 16
     hot.put("large", bytes(11))
     assert hot.get("large") is None
+
+
+def test_an_etag_goes_with_its_picture():
+    hot = HotBytes(limit=160)
+    hot.put("a", bytes(10), b'"a"')
+    assert hot.etag_of("a") == b'"a"'
+    for number in range(16):
+        hot.put(str(number), bytes(10))
+    assert hot.get("a") is None
+    assert not hot._etags
+
+
+def test_an_address_has_a_burst_and_then_its_pace():
+    now = 0.0
+    pace = Pace(lambda: now)
+    assert [pace.allows("192.0.2.1") for _ in range(BURST + 1)] == [True] * BURST + [False]
+    assert pace.allows("192.0.2.2")
+    now += 3 / PER_SECOND
+    assert [pace.allows("192.0.2.1") for _ in range(4)] == [True] * 3 + [False]
+    now += 1_000_000
+    assert [pace.allows("192.0.2.1") for _ in range(BURST + 1)] == [True] * BURST + [False]
+
+
+def test_a_network_of_ipv6_is_one_asker_and_only_so_many_are_remembered():
+    pace = Pace(lambda: 0.0)
+    assert [pace.allows(f"2001:db8::{number:x}") for number in range(BURST + 1)] == [True] * BURST + [False]
+    for number in range(ADDRESSES):
+        pace.allows(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(pace._buckets) == ADDRESSES

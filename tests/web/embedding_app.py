@@ -27,6 +27,7 @@ from portal.storage.cache import Cache
 from portal.storage.links import Links
 from portal.web.admission import AdmissionMiddleware
 from portal.web.exceptions import respond
+from portal.web.proxies import Proxies
 from portal.web.security import SecurityMiddleware
 from portal.web.templating import environment
 from tests.factories import Studio
@@ -56,10 +57,11 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
     serve = image_server(
         catalogue=catalogue,
         store=studio.store,
-        cache=Cache(config.cache_dir),
+        cache=Cache(config.cache_dir, config.cache_max_bytes, config.free_space_bytes),
         pool=studio.pool,
         links=links,
         authenticate=authenticate,
+        address_of=Proxies(config.trusted_proxies).address_of,
     )
     app = Litestar(
         route_handlers=[serve, media_api.router, embed_api.router, pages.router, cards.router],

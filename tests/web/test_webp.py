@@ -17,7 +17,9 @@ from portal import database
 from portal.audit.actors import SYSTEM
 from portal.gallery.disposal import delete_image
 from portal.gallery.tasks import purge_objects
+from portal.imaging.pool import ON_DEMAND
 from portal.maintenance.cleanup import clean_up
+from portal.media import pace
 from portal.media.formats import MOST_WAITING, takes_webp
 from portal.settings import Settings
 from portal.storage.cache import Cache
@@ -133,12 +135,17 @@ async def test_however_many_ask_it_is_made_once(
     assert renders == ["card"]
 
 
-def count_renders(portal: SmallPortal, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def count_renders(
+    portal: SmallPortal, monkeypatch: pytest.MonkeyPatch, is_free: asyncio.Event | None = None
+) -> list[str]:
+    """What is rendered from now on, each once `is_free`."""
     renders: list[str] = []
     render = portal.studio.pool.render
 
     async def counting(path: Path, names: list[str], *args: object, **options: object) -> object:
         renders.extend(names)
+        if is_free is not None:
+            await is_free.wait()
         return await render(path, names, *args, **options)  # type: ignore[arg-type] - passed on
 
     monkeypatch.setattr(portal.studio.pool, "render", counting)
@@ -146,15 +153,17 @@ def count_renders(portal: SmallPortal, monkeypatch: pytest.MonkeyPatch) -> list[
 
 
 async def test_many_that_ask_for_different_ones_make_no_queue_without_end(
-    portal: SmallPortal, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ref = await make_entity()
     ids = [await portal.studio.add(ref) for _ in range(MOST_WAITING + 4)]
-    renders = count_renders(portal, monkeypatch)
+    is_free = asyncio.Event()
+    renders = count_renders(portal, monkeypatch, is_free)
     answers = await asyncio.gather(*(visitor.get(url(each, size="icon", format="webp")) for each in ids))
     assert {answer.headers["content-type"] for answer in answers} == {"image/jpeg"}
-    await made(visitor, url(ids[0], size="icon", format="webp"))
-    assert len(renders) <= MOST_WAITING
+    is_free.set()
+    await eventually(lambda: len(cached(config)) >= MOST_WAITING)
+    assert len(renders) == MOST_WAITING
 
 
 async def test_an_original_that_is_lost_goes_on_as_jpeg(
@@ -224,6 +233,89 @@ async def test_a_cache_that_cannot_be_written_costs_nobody_a_picture(
         answer = await visitor.get(url(image_id, size="card", format="webp"))
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     assert await database.fetch_value("SELECT status FROM image") == "ready"
+
+
+def damages(whole: bytes) -> list[bytes]:
+    return [b"", bytes(len(whole)), whole[:-1], whole[: len(whole) // 2], whole + b"more"]
+
+
+@pytest.mark.parametrize("damage", range(5))
+async def test_a_cached_file_that_is_not_whole_is_no_picture_and_made_again(
+    portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings, damage: int
+) -> None:
+    """As after a power cut."""
+    image_id = await portal.studio.add(await make_entity())
+    address = url(image_id, size="card", format="webp", v="1.1")
+    whole = (await made(visitor, address)).content
+    (file,) = cached(config)
+    file.write_bytes(damages(whole)[damage])
+    async with small_portal(config, portal.studio).visitor() as later:
+        answer = await later.get(address)
+        assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("image/jpeg", MINUTE)
+        assert (await made(later, address)).content == whole
+
+
+async def test_for_print_nothing_is_rendered_where_there_is_a_webp(
+    portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_id = await portal.studio.add(await make_entity())
+    address = url(image_id, size="print", format="webp")
+    await made(visitor, address)
+    renders = count_renders(portal, monkeypatch)
+    async with small_portal(config, portal.studio).visitor() as later:
+        assert (await later.get(address)).headers["content-type"] == "image/webp"
+    assert renders == []
+
+
+async def test_one_address_has_only_so_many_made(
+    portal: SmallPortal, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "BURST", 2)
+    monkeypatch.setattr(pace, "PER_SECOND", 0)
+    behind = small_portal(config.replace(trusted_proxies=("127.0.0.1",)), portal.studio)
+    ref = await make_entity()
+    ids = [await portal.studio.add(ref) for _ in range(4)]
+    async with behind.visitor() as visitor:
+        for each in ids[:3]:
+            await visitor.get(url(each, size="icon", format="webp"), headers={"x-forwarded-for": "192.0.2.1"})
+        await visitor.get(url(ids[3], size="icon", format="webp"), headers={"x-forwarded-for": "192.0.2.2"})
+    await eventually(lambda: len(cached(config)) == 3)
+    assert {path.name[:36] for path in cached(config)} == {str(ids[0]), str(ids[1]), str(ids[3])}
+
+
+async def test_all_that_is_made_by_looking_has_one_slot_behind_uploads(
+    portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await make_entity()
+    ids = [await portal.studio.add(ref) for _ in range(3)]
+    render, at_once, most, priorities = portal.studio.pool.render, 0, 0, set[object]()
+
+    async def watching(*args: object, priority: object = None, **options: object) -> object:
+        nonlocal at_once, most
+        at_once, most = at_once + 1, max(most, at_once + 1)
+        priorities.add(priority)
+        try:
+            return await render(*args, priority=priority, **options)  # type: ignore[arg-type] - passed on
+        finally:
+            at_once -= 1
+
+    monkeypatch.setattr(portal.studio.pool, "render", watching)
+    sizes = ["icon", "print"]
+    wanted = [url(each, size=size, format="webp") for size in sizes for each in ids]
+    assert {answer.status_code for answer in await asyncio.gather(*map(visitor.get, wanted))} == {200}
+    await eventually(lambda: len(cached(config)) == len(wanted))
+    assert (most, priorities) == (1, {ON_DEMAND})
+
+
+async def test_near_a_full_disk_no_webp_is_made(portal: SmallPortal, config: Settings) -> None:
+    full = small_portal(config.replace(free_space_bytes=2**60), portal.studio)
+    image_id = await portal.studio.add(await make_entity())
+    async with full.visitor() as visitor:
+        for _ in range(5):
+            answer = await visitor.get(url(image_id, size="icon", format="webp"))
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+            await asyncio.sleep(0.1)
+    assert cached(config) == []
 
 
 @pytest.mark.parametrize(
