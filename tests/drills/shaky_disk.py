@@ -53,6 +53,14 @@ class ShakyDisk(Disk):
         elif name in {"mkdir", "rename", "unlink"} or (name == "open" and second & os.O_CREAT):
             folders = {options[key] for key in ("dir_fd", "src_dir_fd", "dst_dir_fd") if key in options}
             self.unsynced |= {_inode(folder) for folder in folders}
+            self._begin(name, done, first, options.get("dir_fd"))
+
+    def _begin(self, name: str, done: Any, path: Any, folder: int | None) -> None:
+        """What is new has the inode of something that is gone, perhaps, but none of its guilt."""
+        if name == "mkdir":
+            self.unsynced.discard(os.stat(path, dir_fd=folder).st_ino)
+        elif name == "open":
+            self.unsynced.discard(_inode(done))
 
     def lost_by_a_power_cut(self, root: Path) -> list[str]:
         """What lies under the root, but in temp/, and was not synced since it changed."""
