@@ -164,9 +164,9 @@ def _crop(value: Any) -> Crop | None:
         raise ValueError("crop is {x, y, width, height}, each from 0 to 1, or null.")
     x, y, width, height = (_share(value[name]) for name in ("x", "y", "width", "height"))
     slack = 1e-6  # a script's thirds may add up to a hair more than one
-    if not width or not height or x + width > 1 + slack or y + height > 1 + slack:
-        raise ValueError("The crop lies inside the picture: x + width and y + height are at most 1, neither side is 0.")
     crop = Crop(x, y, min(width, 1 - x), min(height, 1 - y))
+    if not crop.width or not crop.height or x + width > 1 + slack or y + height > 1 + slack:
+        raise ValueError("The crop lies inside the picture: x + width and y + height are at most 1, neither side is 0.")
     return None if crop == Crop(0, 0, 1, 1) else crop
 
 

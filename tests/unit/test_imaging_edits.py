@@ -200,6 +200,7 @@ def test_only_what_differs_from_the_original_is_kept(sent: Any, stored: dict[str
         ({"crop": {"x": -0.1, "y": 0, "width": 0.5, "height": 0.5}}, "numbers"),
         ({"crop": {"x": 0.6, "y": 0, "width": 0.5, "height": 0.5}}, "inside"),
         ({"crop": {"x": 0, "y": 0, "width": 0, "height": 0.5}}, "inside"),
+        ({"crop": {"x": 1, "y": 0, "width": 1e-7, "height": 1}}, "neither side is 0"),  # inside by a hair: nothing
     ],
 )
 def test_what_cannot_be_asked_for_is_refused_in_words(sent: Any, word: str):
