@@ -11,7 +11,7 @@ import contextlib
 import io
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, Literal
 
@@ -228,11 +228,6 @@ async def execute(sql: str, *arguments: Any) -> int:
         status: str = await connection.execute(sql, *arguments)
     last = status.rpartition(" ")[2]
     return int(last) if last.isdigit() else 0
-
-
-async def execute_many(sql: str, rows: Sequence[Sequence[Any]]) -> None:
-    async with _connection() as connection:
-        await connection.executemany(sql, rows)
 
 
 def connection_arguments(settings: Settings, server: EmbeddedServer | None) -> dict[str, Any]:

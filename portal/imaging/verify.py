@@ -78,11 +78,6 @@ class Verified:
     fingerprint: int | None = None
 
 
-def check_header(path: Path, filename: str, limits: Limits) -> Format:
-    """What can be known without decoding. Raises a FileRefused."""
-    return inspect(path.read_bytes(), filename, limits)[0]
-
-
 def verify(path: Path, filename: str, limits: Limits) -> Verified:
     """Header, then every frame, then whether the name says what it is. Raises a FileRefused."""
     data = path.read_bytes()

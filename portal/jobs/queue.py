@@ -88,11 +88,3 @@ async def enqueue(kind: str, payload: dict[str, Any], *, priority: int = USUAL, 
     """
     queries = queries_on(AsyncpgDriver(database.connection_of_transaction()))
     await queries.enqueue(kind, json.dumps(payload).encode(), priority, dedupe_key=dedupe, on_conflict="skip")
-
-
-async def waiting_jobs() -> dict[str, int]:
-    """How many jobs of each kind wait or run."""
-    rows = await database.fetch(
-        "SELECT entrypoint, count(*) AS n FROM pgqueuer WHERE status IN ('queued', 'picked') GROUP BY entrypoint"
-    )
-    return {row["entrypoint"]: row["n"] for row in rows}
