@@ -48,7 +48,9 @@ async def known_in(ref: EntityRef, hashes: Iterable[str]) -> dict[str, list[str]
     return {row["sha256"]: row["ids"] for row in rows}
 
 
-async def lookalikes_of(image_id: UUID, links: Links, *, but_copies: bool = False) -> list[ImageView]:
+async def lookalikes_of(
+    image_id: UUID, links: Links, *, but_copies: bool = False, limit: int = MOST_LOOKALIKES
+) -> list[ImageView]:
     """Pictures of the same gallery that look like this one, the likest first; `but_copies`: without those of the same bytes.
 
     Raises NotFound.
@@ -66,7 +68,7 @@ async def lookalikes_of(image_id: UUID, links: Links, *, but_copies: bool = Fals
         row["fingerprint"],
         ALIKE_BITS,
         row["sha256"] if but_copies else "",
-        MOST_LOOKALIKES,
+        limit,
     )
     views = [await find_image(each["id"], links) for each in found]
     return [view for view in views if view is not None]

@@ -7,12 +7,14 @@ import hashlib
 import io
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from litestar import Litestar
 from PIL import Image
 
+from portal.gallery.twins import lookalikes_of
 from tests import samples
 from tests.factories import make_entity
 from tests.web.whole_app import caller, working_app
@@ -114,6 +116,14 @@ async def test_similar_pictures_are_those_of_the_gallery_that_look_alike(editor:
     assert [image["id"] for image in similar["images"]] == [first, copy]
     assert (similar["total"], similar["next"]) == (2, None)
     assert (await editor.get("/api/images/019394c4-7d1e-7000-8000-000000000000/similar")).status_code == 404
+
+
+async def test_of_many_that_look_alike_only_as_many_as_are_shown_are_read(
+    editor: httpx.AsyncClient, app: Litestar
+) -> None:
+    ids = [await add(editor, samples.distinct(1), allow_duplicate="true") for _ in range(4)]
+    found = await lookalikes_of(UUID(ids[0]), app.state.parts.links, limit=2)
+    assert [each.id for each in found] == ids[1:3]
 
 
 async def test_a_picture_that_looks_like_another_is_stored_with_a_hint(editor: httpx.AsyncClient) -> None:
