@@ -51,8 +51,8 @@ async def verify_upload(received: ReceivedPicture, rules: Rules, pool: RenderPoo
         raise TooLarge(f"This file is larger than {rules.max_bytes // 2**20} MB.")
     with plain_words():  # what the file's disk refuses is no picture's fault
         verified = await pool.verify(received.path, received.filename, rules.limits)
-    if rules.scanner is not None:
-        await scan(rules.scanner, received.path)
+        if rules.scanner is not None:
+            await scan(rules.scanner, received.path)
     return verified
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
-from portal.errors import Busy, DiskFull
+from portal.errors import Busy, DiskFull, Unavailable
 from portal.gallery import intake
-from portal.gallery.intake import Intake
+from portal.gallery.forms import ReceivedPicture
+from portal.gallery.intake import Intake, Rules, verify_upload
+from portal.imaging.pool import RenderPool
+from portal.imaging.verify import Limits, Verified
 from portal.storage.store import Store
-from tests.factories import Studio
+from tests import samples
+from tests.factories import Studio, write
 
 MUCH = 2**30  # what else is written on this disk meanwhile does not come near it
 
@@ -47,6 +53,28 @@ async def test_what_is_on_its_way_counts_against_the_floor_until_it_is_there(sto
         first.fulfil()
         async with doors.admit(store, floor, 3 * MUCH):
             pass
+
+
+class GonePool(RenderPool):
+    """Its disk goes as soon as the file was decoded."""
+
+    async def verify(self, path: Path, filename: str, limits: Limits) -> Verified:
+        verified = await super().verify(path, filename, limits)
+        await asyncio.to_thread(path.unlink)
+        return verified
+
+
+async def test_a_file_that_the_scanner_cannot_be_given_is_the_disks_fault(store: Store) -> None:
+    """Not a defect of ours, and nobody's picture is refused for it."""
+    path, data = store.root / "temp" / "a.part", samples.jpeg()
+    write(path, data)
+    pool = GonePool(1)
+    await pool.start()
+    with socket.create_server(("127.0.0.1", 0)) as scanner:
+        rules = Rules(scanner=scanner.getsockname())
+        with pytest.raises(Unavailable, match="The disk for pictures"):
+            await verify_upload(ReceivedPicture(path, "a.jpg", len(data), "0" * 64), rules, pool)
+    await pool.close()
 
 
 async def test_of_many_at_once_only_so_many_are_let_in_as_the_disk_holds(store: Store) -> None:
