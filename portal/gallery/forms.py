@@ -115,6 +115,12 @@ def clean_tags(text: str) -> tuple[str, ...]:
     return _tags(text.split(","))
 
 
+def read_revision(sent: Mapping[str, str]) -> int | None:
+    """The one that a form was made of; None where it does not say."""
+    text = sent.get("revision", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
 def read_flag(text: str) -> bool:
     """Raises ValueError for anything but true and false (or what a checkbox sends)."""
     word = text.strip().lower()

@@ -18,7 +18,7 @@ from portal.entities.queries import invoices_listing
 from portal.errors import FormError, PortalError, Stale
 from portal.gallery import queries, service
 from portal.gallery.entity_pages import FormView, type_view
-from portal.gallery.forms import clean_tags, read_picture_fields
+from portal.gallery.forms import clean_tags, read_picture_fields, read_revision
 from portal.gallery.limits import upload_limits
 from portal.gallery.queries import parse_image_id
 from portal.gallery.seen import said_of, seen_of
@@ -160,9 +160,7 @@ async def edit(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathTe
     sent = await read_form(request)
     try:
         changes = read_details(sent)
-        revision = sent.get("revision", "")
-        seen = int(revision) if revision.isascii() and revision.isdigit() and len(revision) < 10 else None
-        await service.change_image(image_id, changes, actor=actor, revision=seen)
+        await service.change_image(image_id, changes, actor=actor, revision=read_revision(sent))
     except (FormError, Stale) as error:
         return await show_again(request, image_id, links, sent, error)
     return await after(

@@ -17,7 +17,7 @@ from portal.entities.queries import count_invoices_listing
 from portal.errors import FormError, Stale
 from portal.gallery import disposal, queries, service
 from portal.gallery.entity_pages import type_view
-from portal.gallery.forms import read_picture_fields
+from portal.gallery.forms import read_picture_fields, read_revision
 from portal.gallery.image_pages import show_again
 from portal.gallery.limits import upload_limits
 from portal.gallery.queries import parse_image_id
@@ -165,7 +165,7 @@ async def _cards(request: AnyRequest, ids: bytes, links: Links) -> Response[str]
         if image is None:
             continue
         html += render(request, "gallery/_card.html", context | {"image": image, "can_edit": True, "edit": False})
-        for alike in (await lookalikes_of(parse_image_id(image.id), links, but_copies=True))[:1]:
+        for alike in await lookalikes_of(parse_image_id(image.id), links, but_copies=True, limit=1):
             html += render(request, "gallery/_lookalike.html", context | {"image": image, "alike": alike})
     return Response(html, status_code=201, media_type="text/html")
 
@@ -189,7 +189,7 @@ async def _form(request: AnyRequest) -> dict[str, str]:
 async def describe(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
     form, image_id = await _form(request), parse_image_id(id)
     try:
-        await service.change_image(image_id, _words(form), actor=actor, revision=_revision(form))
+        await service.change_image(image_id, _words(form), actor=actor, revision=read_revision(form))
     except (FormError, Stale) as error:
         if is_htmx(request):
             raise  # a notice; what was typed still stands on the card
@@ -210,11 +210,6 @@ def _words(form: dict[str, str]) -> dict[str, Any]:
     """Alt text, caption and decorative as columns. Raises FormError."""
     fields = read_picture_fields({name: form.get(name, "") for name in ("alt_text", "caption")})
     return {"alt_text": fields.alt_text, "caption": fields.caption, "decorative": form.get("decorative") == "true"}
-
-
-def _revision(form: dict[str, str]) -> int | None:
-    text = form.get("revision", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 @post(
