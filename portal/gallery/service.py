@@ -203,7 +203,9 @@ async def _apply(gallery: places.LockedGallery, row: dict[str, Any], changes: di
     if before == after:
         return
     if any(before.get(name) != after.get(name) for name in ("focal_x", "focal_y", "edits")):
-        changes["rendering"] = row["rendering"] + 1
+        # a new chance, also where the rendering before failed
+        status = "pending" if row["status"] == "failed" else row["status"]
+        changes |= {"rendering": row["rendering"] + 1, "status": status, "error": None, "tries": 0}
         await queue_rendering(image_id, row["version"])
     values: dict[Any, Any] = {**changes, "revision": row["revision"] + 1, "updated_at": datetime.now(UTC)}
     await Image.update(values).where(Image.id == image_id)
@@ -286,12 +288,14 @@ async def move_image(image_id: UUID, direction: str, *, actor: Actor) -> None:
 
 
 async def retry_image(image_id: UUID, *, actor: Actor) -> None:
-    """Queue a failed image again. Raises NotFound; harmless for one that did not fail."""
+    """Queue an image again whose rendering failed, also where older renditions are still shown. Raises NotFound; harmless
+    for one that did not fail."""
     async with database.transaction():
         await places.lock_gallery_of(image_id)
         version = await database.fetch_value(
-            """UPDATE image SET status = 'pending', error = NULL, tries = 0, updated_at = now()
-               WHERE id = $1 AND status = 'failed' RETURNING version""",
+            """UPDATE image SET status = CASE status WHEN 'failed' THEN 'pending' ELSE status END,
+                      error = NULL, tries = 0, updated_at = now()
+               WHERE id = $1 AND (status = 'failed' OR error IS NOT NULL) RETURNING version""",
             image_id,
         )
         if version is not None:

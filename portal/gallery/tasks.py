@@ -46,24 +46,27 @@ async def give_up_rendering(payload: dict[str, Any], reason: str) -> None:
         return  # deleted meanwhile
 
 
-async def forgotten_images() -> list[UUID]:
-    """Those that wait for renditions which no job is going to make: their first, or new ones (as for a focal point)."""
+async def forgotten_images() -> dict[UUID, int]:
+    """Those that wait for renditions which no job is going to make: their first, or new ones (as for a focal point).
+
+    Each with the version of its bytes.
+    """
     rows = await database.fetch(
-        """SELECT image.id FROM image WHERE status <> 'failed' AND error IS NULL
+        """SELECT image.id, image.version FROM image WHERE status <> 'failed' AND error IS NULL
              AND coalesce(renditions ->> 'of', '') <> version || '.' || rendering AND NOT EXISTS (
              SELECT 1 FROM pgqueuer WHERE entrypoint = $1 AND status IN ('queued', 'picked')
                AND convert_from(payload, 'UTF8')::jsonb ->> 'image' = image.id::text)""",
         RENDER,
     )
-    return [row["id"] for row in rows]
+    return {row["id"]: row["version"] for row in rows}
 
 
 async def queue_forgotten_images() -> int:
     """How many there were. A worker that loses its database in the middle of a job may lose the job as well."""
     forgotten = await forgotten_images()
-    for image_id in forgotten:
+    for image_id, version in forgotten.items():
         async with database.transaction():
-            await enqueue(RENDER, {"image": str(image_id)}, dedupe=f"render {image_id}")
+            await enqueue(RENDER, {"image": str(image_id), "version": version}, dedupe=f"render {image_id}")
     return len(forgotten)
 
 

@@ -239,6 +239,6 @@ async def test_an_image_that_the_queue_forgot_is_queued_again_when_a_worker_star
 ) -> None:
     image_id = await studio.add(await make_entity(), ready=False)
     await database.execute("DELETE FROM pgqueuer")
-    assert await forgotten_images() == [image_id]
+    assert await forgotten_images() == {image_id: 1}
     async with run_worker(heal=queue_forgotten_images):
         await eventually(lambda: is_ready(image_id))
