@@ -202,10 +202,18 @@ class Portal:
         return self._call(versions.versions_of(_uuid(image_id), links=self._parts.links)).items
 
     def restore_version(self, image_id: UUID | str, version: int) -> ImageView:
-        """An old version's bytes, edits and focal point, as a new one. Raises NotFound, Conflict, Gone."""
-        found = _uuid(image_id)
-        store = self._parts.store
-        self._call(versions.restore_version(found, version, store=store, actor=self._actor, deletes_per_hour=0))
+        """An old version's bytes, edits and focal point, as a new one. Raises NotFound, Conflict, Gone, DiskFull."""
+        found, parts = _uuid(image_id), self._parts
+        self._call(
+            versions.restore_version(
+                found,
+                version,
+                store=parts.store,
+                actor=self._actor,
+                deletes_per_hour=0,
+                floor=parts.settings.free_space_bytes,
+            )
+        )
         return self.image(found)
 
     def image(self, image_id: UUID | str) -> ImageView:

@@ -13,7 +13,7 @@ from litestar.response import Template
 from portal.accounts.guards import permit
 from portal.errors import FormError, PortalError
 from portal.gallery import queries, service, versions
-from portal.gallery.forms import read_edit_form
+from portal.gallery.forms import read_edit_form, read_picture_fields, read_revision
 from portal.gallery.image_pages import parts_of, show_image
 from portal.gallery.queries import parse_image_id
 from portal.gallery.uploads import REPLACE_FIELDS, received, replace_with
@@ -79,11 +79,20 @@ async def replace_file(
     """What is refused comes back on the page, beside the field, or as a problem to the script that sends."""
     image = await queries.get_image(parse_image_id(id), links)
     try:
-        async with received(request, settings, store, max_files=1, fields=REPLACE_FIELDS) as sent:
+        async with received(request, settings, store, max_files=1, fields=REPLACE_FIELDS | {"revision"}) as sent:
             files = [file for file in sent.files if file.field == "file"]
             if not files:
                 raise FormError({"file": "Choose a picture."})
-            is_new = await replace_with(image, files[0], settings=settings, store=store, pool=pool, actor=actor)
+            is_new = await replace_with(
+                image,
+                files[0],
+                settings=settings,
+                store=store,
+                pool=pool,
+                actor=actor,
+                allow_duplicate=read_picture_fields(sent.fields).allow_duplicate,
+                revision=read_revision(sent.fields),
+            )
     except PortalError as error:
         if wants_json(request) or is_htmx(request) or error.status in (401, 403, 404):
             raise
@@ -109,8 +118,14 @@ async def restore_version(
     number: FromPath[int],
 ) -> Response[Any]:
     image_id = parse_image_id(id)
-    most = settings.deletes_per_hour
-    is_new = await versions.restore_version(image_id, number, store=store, actor=actor, deletes_per_hour=most)
+    is_new = await versions.restore_version(
+        image_id,
+        number,
+        store=store,
+        actor=actor,
+        deletes_per_hour=settings.deletes_per_hour,
+        floor=settings.free_space_bytes,
+    )
     said = f"Version {number} is back. The one before it is kept, too" if is_new else "It is what is shown already"
     return await after_edit(request, image_id, links, said)
 

@@ -39,7 +39,7 @@ class Outcome:
 
 
 ADD_FIELDS: Final = frozenset({"entity_type", "entity_id", *PictureFields.__dataclass_fields__})
-REPLACE_FIELDS: Final = frozenset({"allow_duplicate", "revision"})
+REPLACE_FIELDS: Final = frozenset({"allow_duplicate"})
 
 
 def check_names(fields: Mapping[str, str], known: Collection[str] = ADD_FIELDS) -> None:
@@ -62,7 +62,8 @@ async def received(
     largest = max(settings.uploads_of(kind).max_bytes for kind in ENTITY_TYPES)
     intake: Intake = request.app.state.intake
     most = most_bytes(largest, max_files)
-    announced = min(announced_bytes(request) or largest, most)  # more than `most` is too large for us, not for the disk
+    # who does not say may send all that is taken; more than `most` is too large for us, not for the disk
+    announced = min(announced_bytes(request) or most, most)
     async with intake.admit(store, settings.free_space_bytes, announced) as promise:
         csrf = request.scope.get("csrf")
         async with read_upload(

@@ -136,7 +136,7 @@ async def list_versions(id: PathText, links: TheLinks, limit: Limit = None, curs
     summary="Bring an old version back",
     status_code=200,
     responses=IMAGE,
-    **permit("editor", problems=(409, 410, 412, 429)),
+    **permit("editor", problems=(409, 410, 412, 429, 507)),
 )
 async def restore(
     id: PathText,
@@ -148,10 +148,16 @@ async def restore(
     actor: TheActor,
 ) -> Response[bytes]:
     """Its bytes, edits and focal point become a new version; the old one stays. 410 when its bytes are lost."""
-    image_id, revision = parse_image_id(id), read_if_match(request)
-    most = settings.deletes_per_hour
-    number = parse_version(version)
-    await restore_version(image_id, number, store=store, actor=actor, deletes_per_hour=most, revision=revision)
+    image_id = parse_image_id(id)
+    await restore_version(
+        image_id,
+        parse_version(version),
+        store=store,
+        actor=actor,
+        deletes_per_hour=settings.deletes_per_hour,
+        floor=settings.free_space_bytes,
+        revision=read_if_match(request),
+    )
     return answer_with(await queries.get_image(image_id, links))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import hashlib
+import itertools
 import json
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -15,12 +17,12 @@ from uuid import UUID
 from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record
-from portal.errors import Conflict, Gone, NotFound, PortalError
+from portal.errors import Conflict, Gone, NotFound
 from portal.gallery import places
 from portal.gallery.arrivals import announce_original
 from portal.gallery.disposal import purge_after_commit, refuse_too_many, version_keys_of
 from portal.gallery.forms import ReceivedPicture
-from portal.gallery.intake import Rules, verify_upload
+from portal.gallery.intake import Rules, refuse_when_disk_is_full, verify_upload
 from portal.gallery.service import lock_image, queue_rendering, refuse_duplicate, refuse_stale
 from portal.gallery.views import FocalPoint, Recipe, RenditionView, decoded, rendition_views
 from portal.imaging.formats import clean_filename
@@ -28,7 +30,7 @@ from portal.imaging.pool import RenderPool
 from portal.paging import Page, decode_cursor, encode_cursor
 from portal.storage.keys import original_key
 from portal.storage.links import Links
-from portal.storage.store import Store
+from portal.storage.store import KeyTaken, Store
 from portal.tables import Image
 
 KEPT: Final = 10  # old versions of an image
@@ -154,13 +156,8 @@ async def replace_file(
             return False
         row = await lock_image(image_id, None)
         await _make_room(gallery, image_id, actor, deletes_per_hour)
-        key = original_key(gallery.ref.type, image_id, row["version"] + 1, verified.extension)
-        try:
-            await _to_its_end(store.adopt(received.path, key))
-        except PortalError:
-            await store.delete([key])  # before the lock is given back: the next file gets the same key
-            raise
-        await _become(gallery, row, facts, actor, "image.replace", {})
+        version = await _stored_as(gallery, row, verified.extension, store, lambda key: store.adopt(received.path, key))
+        await _become(gallery, row, version, facts, actor, "image.replace", {})
     return True
 
 
@@ -184,14 +181,21 @@ def _refuse_trashed(row: Mapping[str, Any]) -> None:
 
 
 async def restore_version(
-    image_id: UUID, version: int, *, store: Store, actor: Actor, deletes_per_hour: int, revision: int | None = None
+    image_id: UUID,
+    version: int,
+    *,
+    store: Store,
+    actor: Actor,
+    deletes_per_hour: int,
+    floor: int,
+    revision: int | None = None,
 ) -> bool:
     """The bytes of an old version, with its edits and focal point, as a new version; the old one stays where it is.
 
     False, and harmless, when the image has all this already. Raises NotFound, Stale, Conflict for what is in the trash,
-    RateLimited, Gone when the bytes are lost or damaged.
+    RateLimited, Gone when the bytes are lost or damaged, DiskFull when fewer than `floor` bytes would stay free.
     """
-    async with database.transaction():
+    async with store.turn(), database.transaction():
         await announce_original(image_id)
         gallery = await places.lock_gallery_of(image_id)
         row = await lock_image(image_id, revision)
@@ -207,16 +211,12 @@ async def restore_version(
             raise NotFound("This version is not kept (any more).")
         if old["sha256"] == row["sha256"] and Recipe.of_row(old) == Recipe.of_row(row):
             return False
+        await refuse_when_disk_is_full(store, floor, old["bytes"])
         data = await _whole(store, original_key(gallery.ref.type, image_id, version, old["extension"]), old["sha256"])
-        await _make_room(gallery, image_id, actor, deletes_per_hour)
-        key = original_key(gallery.ref.type, image_id, row["version"] + 1, old["extension"])
-        try:
-            await _to_its_end(store.put(key, data))
-        except PortalError:
-            await store.delete([key])
-            raise
+        await _make_room(gallery, image_id, actor, deletes_per_hour, but=version)
+        number = await _stored_as(gallery, row, old["extension"], store, lambda key: store.put_new(key, data))
         facts = {name: old[name] for name in (*_OF_BYTES, *_WANTED, "uploaded_by")}
-        await _become(gallery, row, facts, actor, "image.restore_version", {"restored": version})
+        await _become(gallery, row, number, facts, actor, "image.restore_version", {"restored": version})
     return True
 
 
@@ -227,26 +227,49 @@ async def _whole(store: Store, key: str, sha256: str) -> bytes:
     return data
 
 
-async def _to_its_end(storing: Coroutine[Any, Any, None]) -> None:
-    """Also when who waits is sent away: a thread that still writes may not outlive the lock under which its key was chosen."""
+async def _stored_as(
+    gallery: places.LockedGallery,
+    row: Mapping[str, Any],
+    extension: str,
+    store: Store,
+    storing: Callable[[str], Coroutine[Any, Any, None]],
+) -> int:
+    """The version under whose key the bytes were stored: the next one whose name nobody has.
+
+    The lock alone does not keep others off: it ends with our connection to the database, and they may be there before us.
+    Nobody's bytes are removed here: those that a killed try left behind have no row and are swept.
+    """
+    for version in itertools.count(row["version"] + 1):
+        key = original_key(gallery.ref.type, row["id"], version, extension)
+        with contextlib.suppress(KeyTaken):
+            await _to_its_end(storing(key), key, store)
+            return version
+    raise AssertionError("numbers do not end")
+
+
+async def _to_its_end(storing: Coroutine[Any, Any, None], key: str, store: Store) -> None:
+    """Also when who waits is sent away: what the thread has stored by then is taken away again."""
     task = asyncio.ensure_future(storing)
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if task.exception() is None:
+            await store.delete([key])
         raise
 
 
 async def _become(
     gallery: places.LockedGallery,
     row: dict[str, Any],
+    version: int,
     facts: dict[str, Any],
     actor: Actor,
     action: str,
     more: dict[str, Any],
 ) -> None:
-    """The image has these bytes, which lie under its next version's key; what it had becomes an old version."""
-    image_id, version = row["id"], row["version"] + 1
+    """The image has these bytes, which lie under this version's key; what it had becomes an old version."""
+    image_id = row["id"]
     await database.execute(
         f"""INSERT INTO image_version (image, version, {_FACTS}, renditions, created_at, replaced_at)
             SELECT id, version, {_FACTS}, {_OWN_RENDITIONS}, {_SINCE}, clock_timestamp() FROM image WHERE id = $1""",  # noqa: S608 - constant columns
@@ -270,19 +293,22 @@ async def _become(
     await queue_rendering(image_id, version)
 
 
-async def _make_room(gallery: places.LockedGallery, image_id: UUID, actor: Actor, deletes_per_hour: int) -> None:
-    """For one more old version. Each that goes counts among an editor's deletes: eleven files would else take away what
-    the picture was.
+async def _make_room(
+    gallery: places.LockedGallery, image_id: UUID, actor: Actor, deletes_per_hour: int, *, but: int | None = None
+) -> None:
+    """For one more old version; the version `but` stays. Each that goes counts among an editor's deletes: eleven files
+    would else take away what the picture was.
 
     Renditions that the image still shows stay: their successors take them away. Raises RateLimited.
     """
     dropped = await database.fetch(
         """DELETE FROM image_version WHERE image = $1 AND version IN (
-               SELECT version FROM image_version WHERE image = $1 ORDER BY version DESC OFFSET $2)
+               SELECT version FROM image_version WHERE image = $1 ORDER BY version = $3 DESC, version DESC OFFSET $2)
            RETURNING version, filename, sha256, extension, renditions, renditions ->> 'of' = (
                SELECT image.renditions ->> 'of' FROM image WHERE id = $1) AS is_shown""",
         image_id,
         KEPT - 1,
+        but or 0,
     )
     await refuse_too_many(actor, len(dropped), deletes_per_hour)
     for row in dropped:

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from portal.entities.kinds import EntityRef
-from portal.imaging.edits import NONE, Edits, edits_of
+from portal.imaging.edits import Edits, edits_of
 from portal.imaging.geometry import Point
 from portal.imaging.presets import PRESETS
 from portal.storage.links import Links
@@ -183,14 +183,13 @@ class Recipe:
 
 
 def recipe_of(renditions: Mapping[str, Any], row: Mapping[str, Any]) -> Recipe | None:
-    """Of the stored set; None where it is not known any more: sets made before there were edits do not name it."""
+    """Of the stored set; None where it is not known any more: sets made before there were edits do not name it, and are
+    of what `row` wants as long as it wants nothing else."""
     said = renditions.get("made_of")
     if said is not None:
         focal_point = said["focal_point"]
         return Recipe(said["extension"], edits_of(said["edits"]), focal_point and (focal_point[0], focal_point[1]))
-    if rendition_of(renditions)[0] != row["version"]:
-        return None
-    return Recipe(row["extension"], NONE, None)
+    return Recipe.of_row(row) if rendition_of(renditions) == (row["version"], row["rendering"]) else None
 
 
 def rendition_of(renditions: Mapping[str, Any]) -> tuple[int, int]:

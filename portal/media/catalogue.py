@@ -21,12 +21,14 @@ from portal.storage.keys import original_key, rendition_key
 ENTRIES: Final = 10_000  # about 4 KB each
 _QUERY: Final = """
     SELECT e.type, i.trashed_at IS NOT NULL AS is_trashed, i.status, i.version, i.rendering, i.renditions,
-           i.extension, i.media_type, i.filename, i.bytes, i.sha256, i.updated_at
+           i.extension, i.media_type, i.filename, i.bytes, i.sha256, i.updated_at,
+           i.edits, i.focal_x, i.focal_y
     FROM image i JOIN entity e ON e.pk = i.entity WHERE i.id = $1
 """
 _OLD_VERSION: Final = """
     SELECT e.type, i.trashed_at IS NOT NULL AS is_trashed, 'ready' AS status, v.version, v.rendering, v.renditions,
-           v.extension, v.media_type, v.filename, v.bytes, v.sha256, v.created_at AS updated_at
+           v.extension, v.media_type, v.filename, v.bytes, v.sha256, v.created_at AS updated_at,
+           v.edits, v.focal_x, v.focal_y
     FROM image_version v JOIN image i ON i.id = v.image JOIN entity e ON e.pk = i.entity
     WHERE v.image = $1 AND v.version = $2
 """

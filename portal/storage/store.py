@@ -1,7 +1,8 @@
 """Where objects live: one folder, written so that what was acknowledged survives a power cut.
 
-A put is tmp → write → fsync → rename → fsync(folder): another process sees the whole object or none. Every folder on
-the way is opened without following symlinks, so nothing under the root can lead out of it. All file work is in threads.
+A put is tmp → write → fsync → rename → fsync(folder): another process sees the whole object or none. An original never
+takes another one's place: its name is reserved by an empty file first. Every folder on the way is opened without
+following symlinks, so nothing under the root can lead out of it. All file work is in threads.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ class ObjectEntry:
     modified_at: datetime
 
 
+class KeyTaken(Exception):
+    """There is an object of this name. It stays as it is: whose it is only its row can tell."""
+
+
 class Store:
     """Objects by key under `root`. Call `open_root` once before anything else.
 
@@ -80,8 +85,12 @@ class Store:
         and others need a connection to the database."""
         return self._turns
 
+    async def put_new(self, key: str, data: bytes) -> None:
+        """Durable when it returns; on an error nothing is left. Raises KeyTaken where there is an object of this name."""
+        await asyncio.to_thread(self._put_new, key, data)
+
     async def adopt(self, path: Path, key: str) -> None:
-        """Take over a file, durably; `path` is gone afterwards. A rename when it lies in temp/, else a copy."""
+        """Take over a file as `put_new` takes bytes; `path` is gone then. A rename when it lies in temp/, else a copy."""
         await asyncio.to_thread(self._adopt, path, key)
 
     async def read(self, key: str) -> bytes:
@@ -192,6 +201,38 @@ class Store:
             drafts.remove((draft, key))
         return list(folders.values())
 
+    def _put_new(self, key: str, data: bytes) -> None:
+        self._check_marker()
+        *parents, name = _parts(key)
+        draft = f"{uuid4()}.part"
+        with contextlib.ExitStack() as stack, plain_words():
+            temp = self._open_folder(stack, (TEMP,), make=True)
+            try:
+                self._write(temp, draft, data)
+                folder = self._open_folder(stack, tuple(parents), make=True)
+                with self._reserved(folder, name):
+                    self.disk.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
+                    self.disk.fsync(folder)
+            finally:
+                self._unlink_all(temp, [draft])
+
+    @contextlib.contextmanager
+    def _reserved(self, folder: int, name: str) -> Generator[None]:
+        """A name for us alone: who comes later finds it taken. Unlike a hard link, every file system knows this.
+
+        On an error it is given back, whatever lies there: it can only be ours.
+        """
+        try:
+            os.close(self.disk.open(name, _CREATE, 0o600, dir_fd=folder))
+        except FileExistsError as error:
+            raise KeyTaken(name) from error
+        try:
+            yield
+        except BaseException:
+            self._unlink_all(folder, [name])
+            self.disk.fsync(folder)
+            raise
+
     def _adopt(self, path: Path, key: str) -> None:
         self._check_marker()
         *parents, name = _parts(key)
@@ -201,16 +242,17 @@ class Store:
             if not stat.S_ISREG(self.disk.fstat(file).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file")
             folder = self._open_folder(stack, tuple(parents), make=True)
-            try:
-                self.disk.fchmod(file, 0o600)
-                self.disk.fsync(file)
-                self.disk.rename(path, name, dst_dir_fd=folder)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                self._copy_in(file, folder, name)
-                self.disk.unlink(path)
-            self.disk.fsync(folder)
+            self.disk.fchmod(file, 0o600)
+            self.disk.fsync(file)
+            with self._reserved(folder, name):
+                try:
+                    self.disk.rename(path, name, dst_dir_fd=folder)
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    self._copy_in(file, folder, name)
+                    self.disk.unlink(path)
+                self.disk.fsync(folder)
 
     def _copy_in(self, file: int, folder: int, name: str) -> None:
         """From another file system, where a rename cannot reach."""

@@ -14,7 +14,7 @@ import pytest
 
 from portal.errors import DiskFull, Gone, Unavailable
 from portal.storage.keys import original_key, rendition_key
-from portal.storage.store import MARKER, Store
+from portal.storage.store import MARKER, KeyTaken, Store
 
 ID = UUID("01890a5d-ac96-774b-bcce-b302099a80c7")
 KEY = original_key("companies", ID, 1, "jpg")
@@ -77,6 +77,18 @@ async def test_an_upload_in_temp_is_adopted_by_a_rename(store: Store):
     found = store.path_of(KEY).stat()
     assert (found.st_ino, stat.S_IMODE(found.st_mode)) == (inode, 0o600)
     assert files_in(store.root) == {KEY}
+
+
+async def test_a_new_object_never_takes_the_place_of_another_one(store: Store):
+    upload = store.root / "temp" / "upload.part"
+    upload.write_bytes(b"second")
+    await store.put_new(KEY, b"first")
+    with pytest.raises(KeyTaken):
+        await store.adopt(upload, KEY)
+    with pytest.raises(KeyTaken):
+        await store.put_new(KEY, b"third")
+    assert await store.read(KEY) == b"first"
+    assert files_in(store.root) == {KEY, "temp/upload.part"}
 
 
 @pytest.fixture

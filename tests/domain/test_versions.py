@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
 import random
+import stat
 from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -41,9 +44,10 @@ from portal.imaging.presets import READY
 from portal.integrity.fsck import Finding, fsck
 from portal.maintenance.cleanup import clean_up
 from portal.settings import Settings
+from portal.storage.disk import Disk
 from portal.storage.keys import original_key
 from portal.storage.links import Links
-from portal.storage.store import Store
+from portal.storage.store import TURNS, Store
 from tests import samples
 from tests.factories import EDITOR, Studio, make_entity
 
@@ -63,8 +67,8 @@ async def change(image_id: UUID, **fields: Any) -> None:
     await change_image(image_id, read_metadata(fields), actor=EDITOR)
 
 
-async def restore(image_id: UUID, version: int, **options: Any) -> bool:
-    return await restore_version(image_id, version, deletes_per_hour=500, **options)
+async def restore(image_id: UUID, version: int, *, deletes_per_hour: int = 500, floor: int = 0, **options: Any) -> bool:
+    return await restore_version(image_id, version, deletes_per_hour=deletes_per_hour, floor=floor, **options)
 
 
 async def render(studio: Studio, image_id: UUID) -> None:
@@ -204,7 +208,7 @@ async def test_dropping_old_versions_counts_among_an_editors_deletes(studio: Stu
     with pytest.raises(RateLimited):
         await studio.replace(image_id, ready=False, actor=EDITOR, deletes_per_hour=0)
     with pytest.raises(RateLimited):
-        await restore_version(image_id, 3, store=studio.store, actor=EDITOR, deletes_per_hour=0)
+        await restore(image_id, 3, store=studio.store, actor=EDITOR, deletes_per_hour=0)
     assert (await image_of(image_id), await versions(image_id)) == (before, kept)
     assert await studio.replace(image_id, ready=False, actor=EDITOR, deletes_per_hour=1)
     with pytest.raises(RateLimited):
@@ -259,6 +263,37 @@ async def test_to_restore_what_is_there_already_changes_nothing(studio: Studio):
     await change(image_id, edits={"flip": "horizontal"})
     assert await restore(image_id, 1, store=studio.store, actor=EDITOR)  # without the flip
     assert (await image_of(image_id)).edits == {}
+
+
+async def test_the_oldest_of_ten_comes_back_and_stays_where_it_was(studio: Studio, config: Settings):
+    image_id = await studio.add(await make_entity())
+    for _ in range(KEPT):
+        await studio.replace(image_id)
+    assert await restore(image_id, 1, store=studio.store, actor=SYSTEM)
+    assert [each.version for each in await versions(image_id)] == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 1]
+    await render(studio, image_id)
+    await assert_sound(studio, config)
+
+
+async def test_the_floor_of_free_space_is_kept_from_old_bytes_too(studio: Studio):
+    image_id = await studio.add(await make_entity())
+    await studio.replace(image_id)
+    with pytest.raises(DiskFull, match="nearly full"):
+        await restore(image_id, 1, store=studio.store, actor=EDITOR, floor=2**60)
+    assert (await image_of(image_id)).version == 2
+
+
+async def test_an_old_version_waits_for_its_turn_at_the_disk(studio: Studio):
+    image_id = await studio.add(await make_entity())
+    await studio.replace(image_id)
+    async with contextlib.AsyncExitStack() as busy:
+        for _ in range(TURNS):
+            await busy.enter_async_context(studio.store.turn())
+        waiting = asyncio.create_task(restore(image_id, 1, store=studio.store, actor=EDITOR))
+        await change(image_id, caption="nobody holds the gallery meanwhile")
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+    assert await waiting
 
 
 async def test_of_restores_at_once_one_is_done(studio: Studio):
@@ -341,16 +376,20 @@ async def test_what_is_refused_leaves_all_as_it_was(studio: Studio, config: Sett
     await assert_sound(studio, config)
 
 
-class FullStore(Store):
-    async def adopt(self, path: Path, key: str) -> None:
-        await super().adopt(path, key)
-        raise DiskFull("The disk for pictures is full.")  # as the folder is synced
+class FullDisk(Disk):
+    """As the folder is synced."""
+
+    def fsync(self, file: int) -> None:  # type: ignore[override]
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 async def test_a_disk_that_fills_up_leaves_the_file_before(studio: Studio, config: Settings):
     image_id = await studio.add(await make_entity())
+    usual, studio.store.disk = studio.store.disk, FullDisk()
     with pytest.raises(DiskFull):
-        await studio.replace(image_id, store=FullStore(studio.store.root))
+        await studio.replace(image_id)
+    studio.store.disk = usual
     assert original(image_id, 2) not in objects(studio)
     assert await studio.replace(image_id)
     await assert_sound(studio, config)
@@ -399,8 +438,8 @@ class HalfwayStore(Store):
         self.is_there.set()
         await self.go.wait()
 
-    async def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
-        await super().put_many(items)
+    async def put_new(self, key: str, data: bytes) -> None:
+        await super().put_new(key, data)
         self.is_there.set()
         await self.go.wait()
 

@@ -71,6 +71,8 @@ class Bench:
         if error is not None:
             again = await attempt()
             assert again is None, f"{where}: {again} without a failure"
+        if lasting:
+            await self.sweep()  # of what could not be taken away again nothing was promised
         if outlasts_a_cut:
             assert self.disk.lost_by_a_power_cut(self.parts.store.root) == [], where
         await self.sweep()
@@ -180,7 +182,8 @@ async def test_another_file_is_there_whole_or_the_one_before_whatever_call_fails
                 else bench.client.post(f"{path}/versions/1/restore")
             )
             version = await database.fetch_value("SELECT version FROM image WHERE id = $1", image_id)
-            assert version == (3 if answer.status_code == 200 else 2)
+            # 4: a name that could not be given back, because the disk failed from then on, is not taken again
+            assert version in ((3, 4) if answer.status_code == 200 else (2,))
             return None if answer.status_code == 200 else errors[answer.status_code](answer.text)
 
         return attempt

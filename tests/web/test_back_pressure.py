@@ -99,6 +99,26 @@ async def test_a_full_disk_takes_no_picture_and_all_else_goes_on(editor: httpx.A
     assert {row["action"] for row in actions} >= {"image.describe", "image.reorder", "image.trash", "image.delete"}
 
 
+async def test_who_does_not_say_how_much_comes_needs_room_for_the_most(
+    editor: httpx.AsyncClient, app: Litestar, data_dir: Path
+) -> None:
+    """A hundred files may come in one request; room for one of them is not enough."""
+    free = await app.state.parts.store.free_bytes() // 2**20
+    if free < 1000:
+        pytest.skip("this disk is too full itself")
+    client = await caller(await whole_app(data_dir, PORTAL_FREE_SPACE_MB=str(free - 700)), "editor")
+    request = client.build_request("POST", MANY, data=MUG, files=[("files", ("9.jpg", samples.distinct(9)))])
+    body = await request.aread()
+
+    async def unsaid() -> AsyncIterator[bytes]:
+        yield body
+
+    kind = {"content-type": request.headers["content-type"]}
+    answer = await client.post(MANY, content=unsaid(), headers=kind)
+    assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+    assert (await client.post(MANY, content=body, headers=kind)).status_code != 507
+
+
 async def priorities() -> list[int]:
     rows = await database.fetch("SELECT priority FROM pgqueuer WHERE entrypoint = 'render' ORDER BY id")
     return [row["priority"] for row in rows]

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
+from portal.entities.kinds import EntityRef
 from portal.gallery.renditions import fail_image
 from portal.gallery.seen import words_of
 from portal.imaging.edits import Edits, parse_edits
@@ -49,8 +50,10 @@ async def post(client: httpx.AsyncClient, path: str, headers: dict[str, str], /,
     return await client.post(path, content=urlencode(fields).encode(), headers=kind | headers)
 
 
-async def replace(client: httpx.AsyncClient, id: str, data: bytes, headers: dict[str, str]) -> httpx.Response:
-    return await client.post(f"/images/{id}/file", files={"file": ("next.jpg", data)}, headers=headers)
+async def replace(
+    client: httpx.AsyncClient, id: str, data: bytes, headers: dict[str, str], /, **fields: str
+) -> httpx.Response:
+    return await client.post(f"/images/{id}/file", data=fields, files={"file": ("next.jpg", data)}, headers=headers)
 
 
 async def page(client: httpx.AsyncClient, id: str) -> str:
@@ -85,6 +88,19 @@ async def test_htmx_gets_every_part_that_follows_the_picture_once(editor: httpx.
     assert "<html" not in answer.text
     assert "Mirrored" in answer.text
     assert "data-changed-here" in answer.text
+
+
+async def test_the_form_of_another_file_may_say_what_it_was_made_of_and_that_a_copy_is_meant(
+    app: Litestar, editor: httpx.AsyncClient, id: str
+):
+    parts, data = app.state.parts, samples.jpeg(320, 200)
+    image = (await editor.get(f"/api/images/{id}")).json()
+    ref = EntityRef(image["entity"]["type"], image["entity"]["id"])
+    await Studio(parts.store, parts.pool).add(ref, data, ready=False)
+    form = {"allow_duplicate": "true", "revision": str(image["revision"])}
+    for changed, status in (({"revision": "99"}, 412), ({"allow_duplicate": ""}, 409), ({}, 303)):
+        answer = await replace(editor, id, data, PLAIN, **form | changed)
+        assert answer.status_code == status, changed
 
 
 async def test_a_page_that_waits_hears_nothing_until_all_is_rendered(app: Litestar, editor: httpx.AsyncClient, id: str):
@@ -130,6 +146,9 @@ async def test_edits_that_cannot_be_rendered_are_said_and_not_waited_for(editor:
     assert "What was shown before is still shown" in text
     assert "Being rendered…" not in text
     assert "Back to the original" in text
+    assert f'action="/images/{id}/retry"' in text
+    assert (await post(editor, f"/images/{id}/retry", PLAIN)).status_code == 303
+    assert "Being rendered…" in await page(editor, id)
 
 
 async def test_a_refused_file_is_said_beside_the_field(editor: httpx.AsyncClient, id: str):

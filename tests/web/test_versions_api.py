@@ -17,6 +17,7 @@ from PIL import Image
 from portal import database
 from portal.gallery.renditions import render_all
 from portal.gallery.tasks import purge_objects
+from portal.media.catalogue import load_entry, load_old_version
 from tests import samples
 from tests.factories import Studio, make_entity
 from tests.waiting import eventually
@@ -160,7 +161,13 @@ async def test_what_is_no_good_file_is_refused_as_an_upload_is(editor: httpx.Asy
         (big, "x.jpg", (413, "too_large")),
     ):
         assert code(await send(editor, id, data, filename)) == status, filename
-    for fields in ({"alt_text": "no"}, {"sha256": "0"}, {"entity_id": "MUG"}, {"allow_duplicate": "maybe"}):
+    for fields in (
+        {"alt_text": "no"},
+        {"sha256": "0"},
+        {"entity_id": "MUG"},
+        {"allow_duplicate": "maybe"},
+        {"revision": "1"},
+    ):
         assert code(await send(editor, id, samples.png(), **fields)) == (422, "bad_field")
     assert code(await editor.put(f"/api/images/{id}/file", data={"allow_duplicate": "1"}, files={})) == (
         415,
@@ -195,6 +202,8 @@ async def test_others_changes_duplicates_and_the_trash_stand_in_the_way(
 async def test_a_full_disk_takes_no_other_file(id: str, app: Litestar):
     full = await caller(await whole_app(app.state.settings.data_dir, PORTAL_FREE_SPACE_MB="1000000"), "editor")
     assert code(await send(full, id, samples.png())) == (507, "disk_full")
+    await send(await caller(app, "editor"), id, samples.png())
+    assert code(await full.post(f"/api/images/{id}/versions/1/restore")) == (507, "disk_full")
 
 
 @pytest.mark.parametrize("missing", ["x", "00000000-0000-0000-0000-000000000000"])
@@ -289,6 +298,28 @@ async def test_the_print_size_follows_the_edits_of_its_own_version(
     await render(app, id)
     assert _size(await get(visitor, id, size="print")) == (300, 200)
     assert _size(await get(editor, id, size="print", v="1.2")) == (320, 480)
+
+
+async def test_a_set_that_does_not_say_what_it_was_made_of_is_what_its_row_wants_while_that_wants_nothing_else(
+    editor: httpx.AsyncClient, id: str, app: Litestar
+):
+    """As sets are that were made before pictures could be edited."""
+    await editor.put(f"/api/images/{id}/metadata", json={"focal_point": {"x": 0.25, "y": 0.75}})
+    await render(app, id)
+    await database.execute("UPDATE image SET renditions = renditions - 'made_of'")
+    assert await _print_point(id) == ((0.25, 0.75),)
+    await editor.put(f"/api/images/{id}/metadata", json={"focal_point": {"x": 1, "y": 1}})
+    assert await _print_point(id) is None
+    await send(editor, id, samples.png())
+    old = await load_old_version(UUID(id), 1)
+    assert old
+    assert old.print_from is None
+
+
+async def _print_point(id: str) -> tuple[Any] | None:
+    entry = await load_entry(UUID(id))
+    assert entry
+    return entry.print_from and (entry.print_from.focal_point,)
 
 
 def _size(answer: httpx.Response) -> tuple[int, int]:
