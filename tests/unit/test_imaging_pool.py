@@ -115,10 +115,8 @@ async def test_a_child_that_died_idle_fails_no_picture(pool: RenderPool, photo: 
 
 async def test_too_long_a_picture_is_killed_and_refused(photo: Path, slow: Path):
     async with running(wall_seconds=0.5) as pool:
-        begun = time.monotonic()
         with pytest.raises(FileRefused, match="takes too long"):
             await pool.verify(slow, "a.jpg", PATIENT)
-        assert time.monotonic() - begun < 5
         assert (await pool.verify(photo, "a.jpg", LIMITS)).width == 640
 
 
