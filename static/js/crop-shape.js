@@ -1,7 +1,7 @@
 // How a crop's box changes under a hand: pure sums on {x, y, width, height}, in pixels of a picture of `size`. `ratio`: width to
 // height, or null for any.
 
-export const LEAST = 16; // pixels: portal/imaging/edits.py refuses less
+export const LEAST = 17; // pixels: portal/imaging/edits.py refuses less than 16, and half ones are rounded there
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
 const least = (size) => Math.min(LEAST, size.width, size.height);
@@ -13,7 +13,7 @@ export function move(box, dx, dy, size) {
 /** The box in the shape wanted: as large as it was, around the same middle, as far as the picture reaches. */
 export function reshape(box, ratio, size) {
   if (!ratio) return box;
-  const wide = Math.sqrt(box.width * box.height * ratio);
+  const wide = Math.max(Math.sqrt(box.width * box.height * ratio), least(size), least(size) * ratio);
   const width = Math.min(wide, size.width, size.height * ratio);
   const height = width / ratio;
   const x = box.x + (box.width - width) / 2;
@@ -45,7 +45,8 @@ function resizeInShape(box, edge, point, ratio, size) {
   const room = edge.includes("w") ? right : edge.includes("e") ? size.width - box.x : size.width;
   const fall = edge.includes("n") ? bottom : edge.includes("s") ? size.height - box.y : size.height;
   const small = least(size);
-  const width = clamp(wanted, Math.max(small, small * ratio), Math.min(room, fall * ratio));
+  const most = Math.min(room, fall * ratio);
+  const width = clamp(wanted, Math.min(Math.max(small, small * ratio), most), most);
   const height = width / ratio;
   const x = edge.includes("w") ? right - width : edge.includes("e") ? box.x : box.x + (box.width - width) / 2;
   const y = edge.includes("n") ? bottom - height : edge.includes("s") ? box.y : box.y + (box.height - height) / 2;

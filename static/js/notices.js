@@ -6,6 +6,12 @@ document.addEventListener("htmx:error", () => {
   if (template) area()?.replaceChildren(template.content.cloneNode(true));
 });
 
+// who is signed out is led to sign in by the next deed, not by polling: what is on the page may not be left
+document.addEventListener("htmx:before:response", (event) => {
+  const { response, sourceElement } = event.detail.ctx;
+  if (response.status === 401 && sourceElement.matches("[hx-trigger^=every]")) event.preventDefault();
+});
+
 // the next deed of a person clears it; what asks by itself (polling) does not
 document.addEventListener("htmx:before:request", (event) => {
   const by = event.detail.ctx?.sourceEvent?.type;

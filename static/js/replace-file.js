@@ -1,7 +1,12 @@
 // <replace-file data-max-bytes data-max-mb data-max-pixels data-extensions> around the plain form: the button asks for a file at
 // once, a file may be dropped on the stage, and #replacing tells how it goes or what stands against it.
 
-import { megabytes, reasonToRefuse } from "./upload-checks.js";
+import { UploadAccount } from "./upload-account.js";
+import { limitsOf, megabytes, reasonToRefuse } from "./upload-checks.js";
+
+const SIGNED_OUT = "You are signed out. Sign in in another tab, then try again here.";
+const BROKEN = "The connection broke off. Whether the file arrived is not known; to try again does no harm.";
+const WHO = { out: SIGNED_OUT, other: "Somebody else is signed in here now. It waits for you.", unknown: "The portal is busy." };
 
 const isFile = (event) => event.dataTransfer?.types.includes("Files");
 const stageAt = (event) => event.target.closest?.("#picture .stage");
@@ -11,6 +16,7 @@ class ReplaceFile extends HTMLElement {
     this.form = this.querySelector("form");
     this.input = this.form.elements.file;
     this.panel = document.getElementById("replacing");
+    this.account = new UploadAccount(location.pathname, this.form.elements.csrf_token.value);
     this.ending = new AbortController();
     const on = (target, name, act) => target.addEventListener(name, act, { signal: this.ending.signal });
     on(this.querySelector("summary"), "click", (event) => {
@@ -53,10 +59,12 @@ class ReplaceFile extends HTMLElement {
     return this.panel.querySelector(`[data-part=${name}]`);
   }
 
-  #say(message, { progress = null, refused = false, again = false, twin = null } = {}) {
+  // `message` is spoken each time that it changes; `soFar` is not.
+  #say(message, { soFar = "", progress = null, refused = false, again = false, twin = null } = {}) {
     this.panel.hidden = false;
     this.#part("row").classList.toggle("refused", refused);
-    this.#part("message").textContent = message;
+    if (this.#part("message").textContent !== message) this.#part("message").textContent = message;
+    this.#part("so-far").textContent = soFar;
     this.#part("progress").hidden = progress === null;
     this.#part("progress").value = progress ?? 0;
     this.#part("again").hidden = !again;
@@ -65,43 +73,56 @@ class ReplaceFile extends HTMLElement {
     this.#part("close").ariaLabel = refused ? "Dismiss" : "Cancel";
   }
 
+  #sayProgress(loaded, total) {
+    const progress = (100 * loaded) / total;
+    if (loaded < total) this.#say("Sending…", { progress, soFar: `${megabytes(loaded)} of ${megabytes(total)}` });
+    else this.#say("Being checked…", { progress });
+  }
+
   async #take(file) {
     this.input.value = ""; // the same file may be chosen again
     if (!file || this.xhr) return;
     this.file = file;
     this.#part("name").textContent = file.name;
     this.#say("Looking at the file…");
-    const { maxBytes, maxMb, maxPixels, extensions } = this.dataset;
-    const limits = { maxBytes: Number(maxBytes), maxMb, maxPixels: Number(maxPixels), extensions: extensions.split(" ") };
-    const reason = await reasonToRefuse(file, limits);
+    const reason = await reasonToRefuse(file, limitsOf(this.dataset));
+    if (this.file !== file) return; // called off, or another one was chosen
     if (reason) this.#say(reason, { refused: true });
     else this.#send();
   }
 
   #send() {
     const body = new FormData();
-    body.append("csrf_token", this.form.elements.csrf_token.value);
+    const { token } = this.account;
+    body.append("csrf_token", token);
     body.append("file", this.file, this.file.name);
     const xhr = (this.xhr = new XMLHttpRequest());
     xhr.open("POST", this.form.action);
     xhr.setRequestHeader("HX-Request", "true");
     xhr.setRequestHeader("Accept", "text/html, application/problem+json");
-    xhr.setRequestHeader("X-CSRF-Token", this.form.elements.csrf_token.value);
-    xhr.upload.onprogress = ({ loaded, total }) =>
-      this.#say(loaded < total ? `${megabytes(loaded)} of ${megabytes(total)}` : "Being checked…", { progress: (100 * loaded) / total });
-    xhr.onload = () => this.#answered(xhr);
-    xhr.onerror = () => this.#refuse("The connection broke off. The picture is as it was; the file waits here.", { again: true });
-    this.#say(`0 of ${megabytes(this.file.size)}`, { progress: 0 });
+    xhr.setRequestHeader("X-CSRF-Token", token);
+    xhr.upload.onprogress = ({ loaded, total }) => this.#sayProgress(loaded, total);
+    xhr.onload = () => this.#answered(xhr, token);
+    xhr.onerror = () => this.#refuse(BROKEN, { again: true });
+    this.#sayProgress(0, this.file.size);
     xhr.send(body);
   }
 
-  #answered(xhr) {
+  #answered(xhr, token) {
     if (xhr.status === 200 || xhr.status === 201) return this.#renew(xhr.responseText);
     const problem = xhr.getResponseHeader("Content-Type")?.includes("json") ? JSON.parse(xhr.responseText) : {};
     if (problem.code === "duplicate") return this.#refuse(problem.detail, { twin: problem.image_id });
-    if (xhr.status === 401) return this.#refuse("You are signed out. Sign in in another tab, then try again here.", { again: true });
+    if (xhr.status === 401 || xhr.status === 403) return this.#askWho(xhr, token, problem.detail);
     const again = xhr.status >= 429 || !problem.detail;
     return this.#refuse(problem.detail ?? `The portal could not store it (${xhr.status}). The file itself may be fine.`, { again });
+  }
+
+  // A new session has a new token, with which the file goes out again.
+  async #askWho(xhr, token, detail) {
+    const who = await this.account.look(token);
+    if (this.xhr !== xhr) return; // called off
+    if (who === "renewed") this.#send();
+    else this.#refuse(WHO[who] ?? detail ?? SIGNED_OUT, { again: who in WHO });
   }
 
   #refuse(message, more = {}) {
@@ -119,7 +140,7 @@ class ReplaceFile extends HTMLElement {
 
   #close() {
     this.xhr?.abort();
-    this.xhr = null;
+    this.xhr = this.file = null;
     this.panel.hidden = true;
     this.querySelector("summary").focus();
   }

@@ -24,7 +24,7 @@ export class UploadAccount {
       if (!answer.ok) return "unknown";
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (page.body.dataset.account !== this.id) return page.body.dataset.account ? "other" : "out";
-      return this.#take(page.querySelector("upload-zone [name=csrf_token]")?.value);
+      return this.#take(page.querySelector("[name=csrf_token]")?.value);
     } catch {
       return "unknown";
     }

@@ -65,6 +65,11 @@ export const pixelsOf = (name, buffer) => {
   return name === "WebP" ? webpSize(view) : jpegSize(view);
 };
 
+// As an element's data-* attributes say them.
+export const limitsOf = ({ maxBytes, maxMb, maxPixels, extensions }) => {
+  return { maxBytes: Number(maxBytes), maxMb, maxPixels: Number(maxPixels), extensions: extensions.split(" ") };
+};
+
 // A sentence that says what is wrong and what to do, or null when the file may be sent.
 export async function reasonToRefuse(file, { maxBytes, maxMb, maxPixels, extensions }) {
   if (file.size === 0) return "The file is empty: 0 bytes. Copy it again from where it came from.";

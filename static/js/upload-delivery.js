@@ -28,7 +28,7 @@ async function attempt(entry, signal, { url, limits, account }, set) {
   entry.barred = false;
   if (barred.isPlain) return barred;
   renewOldKey(entry);
-  entry.sent = true;
+  Object.assign(entry, { isFirstTry: !entry.sent, sent: true });
   if (!(await note(entry))) return { state: "gone" };
   if (signal.aborted) return {};
   entry.startedAt = performance.now();
@@ -37,6 +37,13 @@ async function attempt(entry, signal, { url, limits, account }, set) {
   const onProgress = (loaded, total) => set({ loaded, total, message: "" });
   const answer = await send(entry, { url, token, signal, onProgress });
   return answer.asksWho && !signal.aborted ? await askWho(answer, account, token) : answer;
+}
+
+// Once all its bytes have left, a file may be stored, whether or not an answer has come.
+export function partingWords(entry) {
+  const isPartWay = entry.state === "uploading" && entry.isFirstTry && entry.loaded < entry.total;
+  const mayBeThere = entry.sent && !isPartWay;
+  return mayBeThere ? "Cancelled late: it may show in the gallery all the same." : "Cancelled. Nothing was added.";
 }
 
 async function askWho({ message }, account, token) {
@@ -57,8 +64,9 @@ const inWords = (seconds) => (seconds < 90 ? `${Math.round(seconds) || 1} s` : `
 
 // Keeps its place meanwhile, so that others don't press into a busy portal.
 async function waitOut(entry, { wait, why, isPlain }, signal, { patience }, set) {
-  const seconds = wait === undefined ? backOff(entry.tries) : wait * (1 + Math.random() / 4);
+  const isAsked = wait > 0; // by the server, which wants not to be hurried, nor sent the same bytes every second
+  const seconds = isAsked ? Math.max(wait * (1 + Math.random() / 4), backOff(entry.tries)) : (wait ?? backOff(entry.tries));
   Object.assign(entry, { tries: entry.tries + 1, barred: isPlain });
   set({ loaded: 0, message: isPlain ? why : `${why} Trying again in ${inWords(seconds)}…` });
-  await patience.wait(seconds, signal);
+  await patience.wait(seconds, signal, { firm: isAsked });
 }

@@ -11,11 +11,12 @@ const LOST = "The browser no longer holds this file. Add it again.";
 
 const isWaiting = ({ state }) => state === "waiting";
 
+// All are kept before the first is read for its hash: the page may go at any moment.
 // Calls `settle(entry, {state, …})` for what needs no sending, then `ready(entries)` with the rest, some at a time.
 export async function look(entries, desk, { settle, ready }) {
+  await keepAndCheck(entries.filter(isWaiting), desk, settle);
   for (let at = 0; at < entries.length; at += ASKED_AT_ONCE) {
     const some = entries.slice(at, at + ASKED_AT_ONCE);
-    await keepAndCheck(some.filter(isWaiting), desk, settle);
     await findTwins(some.filter(isWaiting), desk, settle);
     ready(some.filter(isWaiting));
   }

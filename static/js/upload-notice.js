@@ -35,11 +35,16 @@ function noticeOf(records) {
   return notice;
 }
 
+let shown = ""; // what is there already is left in peace: with the focus on it, and pressed once
+
 async function show() {
   const area = document.getElementById("waiting-uploads");
   if (!area || document.visibilityState === "hidden") return;
   const here = document.querySelector("upload-zone form")?.getAttribute("action");
   const records = (await recordsOf(document.body.dataset.account)).filter(({ url }) => url !== here);
+  const found = JSON.stringify(records.map(({ id, state }) => [id, state]));
+  if (found === shown) return;
+  shown = found;
   area.replaceChildren(...galleriesOf(records).map(noticeOf));
 }
 

@@ -2,7 +2,7 @@
 // An entry is a record of upload-store.js with {file, kept, ready, loaded, total, startedAt, tries, html}. Its state is one of
 // waiting, uploading, stored, duplicate, refused, cancelled, and gone: another tab has seen to it.
 
-import { deliver } from "./upload-delivery.js";
+import { deliver, partingWords } from "./upload-delivery.js";
 import { look } from "./upload-look.js";
 import { fileOf, forget, keep, note, recordsOf } from "./upload-store.js";
 import { alone, newKey, Patience } from "./upload-turns.js";
@@ -25,11 +25,12 @@ export class UploadQueue {
     return [...this.#entries];
   }
 
-  // What an earlier page left here, in whatever state it was.
+  // What an earlier page, or another tab that is closed by now, left here, in whatever state it was.
   async resume() {
-    const records = (await recordsOf(this.desk.account.id)).filter(({ url }) => url === this.target.url);
+    const isNew = ({ id, url }) => url === this.target.url && !this.entries.some((entry) => entry.id === id);
+    const records = (await recordsOf(this.desk.account.id)).filter(isNew);
     for (const record of records) record.file = await fileOf(record);
-    this.#look(records.map((record) => this.#enter({ ...record, kept: true })));
+    this.#look(records.filter(isNew).map((record) => this.#enter({ ...record, kept: true })));
   }
 
   add(files) {
@@ -62,8 +63,7 @@ export class UploadQueue {
   }
 
   cancel(entry) {
-    const wasWhole = entry.state === "uploading" && entry.loaded >= entry.total; // then it may be stored already
-    const message = wasWhole ? "Cancelled late: it may show in the gallery all the same." : "Cancelled. Nothing was added.";
+    const message = partingWords(entry);
     forget(entry.id);
     entry.kept = false;
     this.#stop(entry, { state: "cancelled", canRetry: true, message });
@@ -112,28 +112,27 @@ export class UploadQueue {
   #next() {
     if (this.paused) return;
     const waiting = this.entries.filter(({ state, ready }) => state === "waiting" && ready);
-    const sending = this.entries.filter(({ state }) => state === "uploading").length;
+    const sending = this.entries.filter(({ state, isElsewhere }) => state === "uploading" && !isElsewhere).length;
     for (const entry of waiting.slice(0, Math.max(0, AT_ONCE - sending))) this.#start(entry);
   }
 
   async #start(entry) {
     const { signal } = (entry.ending = new AbortController());
     const set = (changes) => signal.aborted || this.#set(entry, changes);
-    set({ state: "uploading", loaded: 0, message: "Looking at the file…" });
-    await alone(`portal-upload ${entry.id}`, signal, {
-      onWait: () => set({ message: "Another tab is sending it." }),
-      act: async () => {
-        const answer = await deliver(entry, signal, this.desk, set);
-        if (answer) await this.#settle(entry, answer);
-      },
-    });
-    this.#next();
+    set({ state: "uploading", isElsewhere: false, loaded: 0, message: "Looking at the file…" });
+    const onWait = () => (set({ isElsewhere: true, message: "Another tab is sending it." }), this.#next());
+    const act = async () => {
+      entry.isElsewhere = false;
+      const answer = await deliver(entry, signal, this.desk, set);
+      if (answer) await this.#settle(entry, answer);
+    };
+    await alone(`portal-upload ${entry.id}`, signal, { onWait, act }).finally(() => this.#next());
   }
 
   async #settle(entry, changes) {
     Object.assign(entry, { canRetry: false }, changes);
     if (["stored", "gone"].includes(entry.state)) await forget(entry.id);
-    else await note(entry);
+    else if (!(await note(entry))) changes = { state: "gone" };
     this.#set(entry, changes);
   }
 

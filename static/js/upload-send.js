@@ -28,7 +28,7 @@ const meaningOf = (xhr) => {
   if (xhr.status < 400) return { asksWho: true }; // led away to the sign-in
   if (xhr.status === 401 || xhr.status === 403) return { asksWho: true, message: xhr.status === 403 ? problem.detail : "" };
   const message = problem.detail || `The portal could not store it (${xhr.status}). The file itself may be fine.`;
-  return { state: "refused", canRetry: [400, 404].includes(xhr.status) || xhr.status >= 500, message };
+  return { state: "refused", canRetry: [400, 404, 409].includes(xhr.status) || xhr.status >= 500, message };
 };
 
 export function send(entry, { url, token, signal, onProgress }) {
@@ -52,8 +52,12 @@ export function send(entry, { url, token, signal, onProgress }) {
     xhr.onload = () => resolve(meaningOf(xhr));
     xhr.onerror = () => resolve({ why: navigator.onLine ? "The connection broke off." : "There is no network." });
     xhr.onabort = () => resolve({ why: "The portal does not answer." });
-    xhr.onloadend = () => clearTimeout(silence);
-    signal.addEventListener("abort", () => xhr.abort(), { once: true });
+    const stop = () => xhr.abort();
+    xhr.onloadend = () => {
+      clearTimeout(silence);
+      signal.removeEventListener("abort", stop); // else the entry holds each try's body
+    };
+    signal.addEventListener("abort", stop);
     xhr.send(body);
   });
 }

@@ -25,8 +25,12 @@ const opened = () =>
     request.onerror = () => resolve(null);
     request.onsuccess = () => {
       const database = request.result;
-      database.onversionchange = () => database.close();
       database.onclose = () => (opening = null); // site data was cleared, or the disk failed
+      database.onversionchange = () => {
+        database.close();
+        opening = null;
+      };
+      opening = Promise.resolve(database); // also when it comes after all
       resolve(database);
     };
   }));

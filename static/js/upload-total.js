@@ -101,7 +101,7 @@ export class UploadTotal {
   // Spoken: the start, each quarter, what needs somebody, the end. A voice that reads every file helps nobody.
   #speak({ stored, all, underWay, needs }) {
     const quarter = all ? Math.floor((4 * stored) / all) : 0;
-    const state = `${underWay > 0} ${quarter} ${needs} ${this.isPaused()}`;
+    const state = `${underWay > 0} ${quarter} ${needs > 0} ${this.isPaused()}`;
     if (state === this.#spoken) return;
     this.#spoken = state;
     const facts = [all ? `${stored} of ${pictures(all)} added` : "", needs ? `${needs} ${needs === 1 ? "needs" : "need"} you` : ""];

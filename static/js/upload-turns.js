@@ -31,8 +31,8 @@ export const backOff = (tries) => Math.min(2 ** tries, 30) * (0.75 + Math.random
 export class Patience {
   #waiting = new Set();
 
-  // Until the time is over, the signal aborts, or somebody has news.
-  wait(seconds, signal) {
+  // Until the time is over, the signal aborts, or, if it is not `firm`, somebody has news.
+  wait(seconds, signal, { firm = false } = {}) {
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
@@ -41,7 +41,7 @@ export class Patience {
         resolve();
       };
       const timer = setTimeout(end, seconds * 1000);
-      this.#waiting.add(end);
+      if (!firm) this.#waiting.add(end);
       signal.addEventListener("abort", end);
     });
   }

@@ -3,6 +3,8 @@
 // an earlier page left; works as a form without this script.
 
 import { UploadAccount } from "./upload-account.js";
+import { limitsOf } from "./upload-checks.js";
+import { takeDrops } from "./upload-drops.js";
 import { UploadQueue, isUnderWay } from "./upload-queue.js";
 import { UploadTray } from "./upload-tray.js";
 
@@ -12,13 +14,12 @@ const isTyping = (element) => element.closest?.("input, textarea, select, [conte
 class UploadZone extends HTMLElement {
   connectedCallback() {
     this.form = this.querySelector("form");
-    this.veil = document.getElementById("drop-veil");
     const { page, gallery, known } = this.dataset;
     const url = this.form.getAttribute("action");
     const account = new UploadAccount(page, this.form.elements.csrf_token.value);
     this.queue = new UploadQueue({
       target: { url, page, gallery },
-      desk: { url, knownUrl: known, account, limits: this.#limits },
+      desk: { url, knownUrl: known, account, limits: limitsOf(this.dataset) },
       paused: sessionStorage.getItem(PAUSED) === url,
       changed: (entry) => this.#changed(entry),
     });
@@ -41,9 +42,10 @@ class UploadZone extends HTMLElement {
     this.queue.close();
   }
 
-  get #limits() {
-    const { maxBytes, maxMb, maxPixels, extensions } = this.dataset;
-    return { maxBytes: Number(maxBytes), maxMb, maxPixels: Number(maxPixels), extensions: extensions.split(" ") };
+  // Somebody may have signed in meanwhile, or closed another tab with files of this gallery.
+  #comeBack() {
+    this.queue.hurry();
+    this.queue.resume();
   }
 
   #pause(paused, url) {
@@ -75,39 +77,13 @@ class UploadZone extends HTMLElement {
       this.querySelector("input[capture]").click();
     });
     on(window, "online", () => this.queue.hurry());
-    on(window, "focus", () => this.queue.hurry());
+    on(window, "focus", () => this.#comeBack());
+    on(document, "visibilitychange", () => document.visibilityState === "visible" && this.#comeBack());
     // what is kept goes on by itself on the next page; only what could not be kept is worth a question
     on(window, "beforeunload", (event) => {
       if (this.queue.entries.some((entry) => isUnderWay(entry) && !entry.kept)) event.preventDefault();
     });
-    this.#listenToDrops(on);
-  }
-
-  #listenToDrops(on) {
-    let fromThisPage = false; // a picture of the page itself being dragged is no upload
-    const hasFiles = (event) => !fromThisPage && event.dataTransfer?.types.includes("Files");
-    on(document, "dragstart", () => (fromThisPage = true));
-    on(document, "pointermove", () => (fromThisPage = false)); // not dragend: what was dragged may be gone by then
-    on(window, "dragover", (event) => {
-      if (!hasFiles(event)) return;
-      event.preventDefault();
-      event.dataTransfer.dropEffect = "copy";
-      this.#showVeil(event.dataTransfer.items.length);
-    });
-    on(window, "dragleave", (event) => event.relatedTarget === null && (this.veil.hidden = true));
-    on(window, "drop", (event) => {
-      this.veil.hidden = true;
-      if (!hasFiles(event)) return;
-      event.preventDefault();
-      this.queue.add(event.dataTransfer.files);
-    });
-  }
-
-  #showVeil(count) {
-    if (!this.veil.hidden) return;
-    this.veil.querySelector("strong").textContent =
-      count > 1 ? `Let go to add ${count} pictures` : "Let go to add the picture";
-    this.veil.hidden = false;
+    takeDrops(on, document.getElementById("drop-veil"), (files) => this.queue.add(files));
   }
 
   #changed(entry) {

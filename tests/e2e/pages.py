@@ -139,8 +139,7 @@ class Gallery:
         expect(pictures).to_have_count(count)
         for picture in pictures.all():
             picture.scroll_into_view_if_needed()
-            expect(picture).to_have_js_property("complete", True)
-            assert picture.evaluate("(image) => image.naturalWidth") > 0
+            expect(picture).not_to_have_js_property("naturalWidth", 0)
 
     # -- adding -----------------------------------------------------------------------------------------------------
 

@@ -79,6 +79,7 @@ def stage_of(bench: Workbench) -> Image.Image:
     """What is drawn of the picture alone."""
     bench.page.evaluate("document.querySelectorAll('.focal, .hud, .state').forEach((each) => (each.hidden = true))")
     bench.page.mouse.move(0, 0)
+    bench.stage.locator(".foretold image, .frame > img").evaluate("(picture) => picture.decode()")
     return Image.open(io.BytesIO(bench.stage.screenshot()))
 
 
@@ -207,6 +208,23 @@ def test_the_keyboard_alone_crops(bench: Workbench):
     assert_same(bench.rendition(), cut(SCENE, box))
 
 
+def test_the_smallest_frame_in_any_place_and_shape_is_let_in(bench: Workbench):
+    page = bench.page
+    bench.begin_crop()
+    page.get_by_text("16 : 9", exact=True).click()
+    bench.frame.focus()
+    for _ in range(100):
+        page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("ArrowRight")
+    left, top, right, bottom = bench.box()
+    assert (right - left) / (bottom - top) == pytest.approx(16 / 9)
+    page.get_by_role("button", name="Swap sides").click()
+    bench.apply_crop()
+    bench.expect_done()
+    edits = bench.object()["edits"]["crop"]
+    assert 16 <= edits["width"] * WIDTH < 18
+
+
 def test_the_frame_stays_in_the_hand_while_something_is_rendered(bench: Workbench):
     page = bench.page
     page.route("**/rendered", lambda route: route.fulfill(status=204))
@@ -214,11 +232,17 @@ def test_the_frame_stays_in_the_hand_while_something_is_rendered(bench: Workbenc
     bench.begin_crop()
     bench.drag("se", -60, -60)
     box = bench.box()
+    page.evaluate(
+        """() => {
+          window.keptOff = 0;
+          document.addEventListener("htmx:before:request", (event) => (window.keptOff += event.defaultPrevented));
+        }"""
+    )
     page.unroute("**/rendered")
     bench.api.client.put(
         f"/api/images/{bench.image}/metadata", json={"caption": "Meanwhile"}, headers={"Prefer": "wait=20"}
     )
-    page.wait_for_timeout(1500)  # three times as long as the page waits between two questions
+    page.wait_for_function("() => window.keptOff > 1")
     assert bench.box() == box
     bench.apply_crop()
     bench.expect_done()

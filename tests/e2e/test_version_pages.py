@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, expect
 
 from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
-from tests.e2e.pages import PASSWORD, SignIn, natural_size, payload
+from tests.e2e.pages import PASSWORD, Account, SignIn, natural_size, payload
 from tests.e2e.server import RunningPortal
 from tests.e2e.test_access import OVERHANGING, RULES, RUN_AXE
 from tests.e2e.workbench import HEIGHT, WIDTH, Workbench, assert_same
@@ -141,7 +141,7 @@ def test_what_the_server_refuses_is_said_at_the_place_and_can_be_tried_again(ben
     visit.watch_of(page).expect(r"^422: POST .*/file$", r"^failed: POST .*/file ")
     page.route("**/file", lambda route: route.abort("connectionreset"), times=1)
     bench.choose(NEW)
-    expect(bench.sending).to_contain_text("The connection broke off. The picture is as it was; the file waits here.")
+    expect(bench.sending).to_contain_text("The connection broke off. Whether the file arrived is not known")
     with bench.changing():
         bench.sending.get_by_role("button", name="Try again").click()
     bench.expect_done()
@@ -151,6 +151,40 @@ def test_what_the_server_refuses_is_said_at_the_place_and_can_be_tried_again(ben
     expect(bench.sending.locator(".refused")).to_be_visible()
     expect(bench.sending).to_contain_text("half.jpg")
     assert bench.object()["version"] == 2
+
+
+def test_who_was_signed_out_signs_in_elsewhere_and_tries_again(bench: Workbench, portal: RunningPortal, visit: Visits):
+    page = bench.page
+    visit.watch_of(page).may(r"^40[13]: POST .*/file$")
+    page.context.clear_cookies()
+    bench.choose(NEW)
+    expect(bench.sending).to_contain_text("You are signed out.")
+    another = page.context.new_page()
+    SignIn(another, portal.url).open().sign_in("editor@shop.example", PASSWORD)
+    with bench.changing():
+        bench.sending.get_by_role("button", name="Try again").click()
+    bench.expect_done()
+    assert bench.object()["version"] == 2
+    Account(another, portal.url).open().sign_out()
+
+
+def test_a_file_called_off_while_it_is_looked_at_is_not_sent(bench: Workbench):
+    """Another one, chosen meanwhile, is."""
+    bench.page.evaluate(
+        """() => {
+          const read = Blob.prototype.arrayBuffer;
+          const looking = new Promise((resolve) => (window.lookOn = resolve));
+          Blob.prototype.arrayBuffer = async function () { await looking; return read.call(this); };
+        }"""
+    )
+    bench.choose(payload("wrong.jpg", samples.shapes(1)))
+    bench.sending.get_by_role("button", name="Cancel").click()
+    expect(bench.sending).to_be_hidden()
+    bench.choose(NEW)
+    with bench.changing():
+        bench.page.evaluate("window.lookOn()")
+    bench.expect_done()
+    assert (bench.object()["version"], bench.object()["filename"]) == (2, "lamp-again.png")
 
 
 def test_axe_finds_nothing_beside_an_old_version(bench: Workbench, axe: str):

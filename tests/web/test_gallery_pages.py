@@ -14,6 +14,7 @@ from litestar import Litestar
 
 from portal import database
 from portal.gallery.forms import PictureFields
+from portal.web.assets import STATIC_ROOT
 from tests import samples
 from tests.factories import Studio, make_entity
 from tests.web.whole_app import caller, working_app
@@ -298,3 +299,21 @@ async def test_the_trash_is_read_page_by_page(editor: httpx.AsyncClient, studio:
         following = re.findall(r'href="(/trash\?cursor=[^"]+)"', text)
         path = following[0] if following else ""
     assert len(set(seen)) == 120
+
+
+async def test_the_page_names_every_module_of_the_upload_zone_before_one_asks_for_the_next(
+    editor: httpx.AsyncClient, three: list[str]
+) -> None:
+    named = re.findall(r'rel="modulepreload" href="[^"]*/js/([^"]+)"', await page(editor, MUG))
+    assert sorted(named) == sorted(imported_by("upload-zone.js"))
+
+
+def imported_by(module: str) -> set[str]:
+    """By itself, or by what it imports."""
+    found, left = set[str](), [module]
+    while left:
+        text = (STATIC_ROOT / "js" / left.pop()).read_text()
+        new = set(re.findall(r'from "\./([^"]+)"', text)) - found
+        found |= new
+        left += new
+    return found
