@@ -20,6 +20,7 @@ class ShakyDisk(Disk):
     def __init__(self) -> None:
         self.struck: list[str] = []
         self.unsynced: set[int] = set()  # inodes: files with new bytes, folders with other names in them
+        self.made: dict[int, int] = {}  # inodes: new folders, each with the one that is to be synced for it
         self._nth, self._code, self._lasting, self._count = 0, 0, False, 0
 
     def arm(self, nth: int, code: int, *, lasting: bool) -> None:
@@ -48,9 +49,12 @@ class ShakyDisk(Disk):
     def _note(self, name: str, done: Any, first: Any, second: Any = None, *_: Any, **options: int) -> None:
         if name == "fsync":
             self.unsynced.discard(_inode(first))
+            self.made = {folder: parent for folder, parent in self.made.items() if parent != _inode(first)}
         elif name == "write":
             self.unsynced.add(_inode(first))
-        elif name in {"mkdir", "rename", "unlink"} or (name == "open" and second & os.O_CREAT):
+        elif name == "mkdir":
+            self.made[os.stat(first, dir_fd=options["dir_fd"]).st_ino] = _inode(options["dir_fd"])
+        elif name in {"rename", "unlink"} or (name == "open" and second & os.O_CREAT):
             folders = {options[key] for key in ("dir_fd", "src_dir_fd", "dst_dir_fd") if key in options}
             self.unsynced |= {_inode(folder) for folder in folders}
             self._begin(name, done, first, options.get("dir_fd"))
@@ -63,9 +67,12 @@ class ShakyDisk(Disk):
             self.unsynced.discard(_inode(done))
 
     def lost_by_a_power_cut(self, root: Path) -> list[str]:
-        """What lies under the root, but in temp/, and was not synced since it changed."""
+        """What lies under the root, but in temp/, and was not synced since it changed; a new folder only with what it holds."""
         paths = [root, *(path for path in root.rglob("*") if "temp" not in path.relative_to(root).parts)]
-        return [str(path) for path in paths if path.stat().st_ino in self.unsynced]
+        return [str(path) for path in paths if path.stat().st_ino in self.unsynced or self._is_unsynced_folder(path)]
+
+    def _is_unsynced_folder(self, path: Path) -> bool:
+        return path.stat().st_ino in self.made and path.is_dir() and any(path.iterdir())
 
 
 def _inode(file: int) -> int:
