@@ -54,8 +54,7 @@ export class UploadQueue {
   // Another body needs another key: the same key with other fields is refused as a mix-up.
   async again(entry, fields = null) {
     if (fields) Object.assign(entry, { fields, key: newKey(), keyAt: Date.now(), sent: false });
-    Object.assign(entry, { tries: 0, ready: false });
-    this.#set(entry, { state: "waiting", loaded: 0, message: this.#waits });
+    this.#set(entry, { state: "waiting", tries: 0, ready: false, loaded: 0, message: this.#waits });
     const stands = entry.kept ? await note(entry) : ((entry.kept = await keep(entry)), true);
     if (!stands) return this.#set(entry, { state: "gone" });
     entry.ready = true;
@@ -67,7 +66,11 @@ export class UploadQueue {
     forget(entry.id);
     entry.kept = false;
     this.#stop(entry, { state: "cancelled", canRetry: true, message });
-    this.#next();
+  }
+
+  // Another tab has seen to these: they are stored, or not wanted.
+  letGo(ids) {
+    for (const entry of this.entries) if (isUnderWay(entry) && ids.includes(entry.id)) this.#stop(entry, { state: "gone" });
   }
 
   dismiss(entry) {
@@ -81,7 +84,6 @@ export class UploadQueue {
     for (const entry of this.#entries) entry.ending?.abort();
   }
 
-  // There may be a network again, or somebody has signed in.
   hurry() {
     this.desk.patience.end();
   }

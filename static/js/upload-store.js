@@ -103,6 +103,11 @@ export async function note(entry) {
   return there !== false;
 }
 
+const tabs = window.BroadcastChannel ? new BroadcastChannel(NAME) : null;
+
+// Tells which ids another tab has forgotten: stored, cancelled or discarded there.
+export const onForgotten = (tell, signal) => tabs?.addEventListener("message", ({ data }) => tell(data), { signal });
+
 export async function forget(...ids) {
   await within("readwrite", async (files) => {
     for (const id of ids) {
@@ -110,6 +115,7 @@ export async function forget(...ids) {
       files.delete(id);
     }
   });
+  tabs?.postMessage(ids);
 }
 
 // What waits for this person, in the order added; the bytes are not read.

@@ -6,6 +6,7 @@ import { UploadAccount } from "./upload-account.js";
 import { limitsOf } from "./upload-checks.js";
 import { takeDrops } from "./upload-drops.js";
 import { UploadQueue, isUnderWay } from "./upload-queue.js";
+import { onForgotten } from "./upload-store.js";
 import { UploadTray } from "./upload-tray.js";
 
 const PAUSED = "uploads-paused"; // in this tab: outlives a refresh
@@ -42,7 +43,7 @@ class UploadZone extends HTMLElement {
     this.queue.close();
   }
 
-  // Somebody may have signed in meanwhile, or closed another tab with files of this gallery.
+  // There may be a network again; somebody may have signed in meanwhile, or closed another tab with files of this gallery.
   #comeBack() {
     this.queue.hurry();
     this.queue.resume();
@@ -76,6 +77,7 @@ class UploadZone extends HTMLElement {
       event.preventDefault(); // without script the tab's camera leads to the form instead
       this.querySelector("input[capture]").click();
     });
+    onForgotten((ids) => this.queue.letGo(ids), this.ending.signal);
     on(window, "online", () => this.queue.hurry());
     on(window, "focus", () => this.#comeBack());
     on(document, "visibilitychange", () => document.visibilityState === "visible" && this.#comeBack());

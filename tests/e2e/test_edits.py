@@ -13,7 +13,7 @@ from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
 from tests.e2e.pages import PASSWORD, SignIn
 from tests.e2e.server import RunningPortal
-from tests.e2e.test_access import OVERHANGING, RULES, RUN_AXE
+from tests.e2e.test_access import OVERHANGING, RUN_AXE, SCHEMES
 from tests.e2e.workbench import BUTTONS, HEIGHT, WIDTH, Workbench, assert_same, cut, difference
 
 SCENE = samples.scene(WIDTH, HEIGHT)
@@ -368,9 +368,9 @@ def test_axe_finds_nothing_while_one_crops(bench: Workbench, axe: str):
     page.evaluate(axe)
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 800})
-        for scheme in ("light", "dark"):
+        for scheme, rules in SCHEMES:
             page.emulate_media(color_scheme=scheme)
-            problems += [str(each) for each in page.evaluate(RUN_AXE, RULES)]
+            problems += [str(each) for each in page.evaluate(RUN_AXE, rules)]
     page.set_viewport_size({"width": 320, "height": 700})
     problems += page.evaluate(OVERHANGING)
     assert not problems

@@ -50,6 +50,7 @@ def files(*numbers: int) -> list[FilePayload]:
 
 def expect_each_once(api: Api, gallery: Gallery, id: str, *numbers: int) -> None:
     """On the page and in the portal; the tray has nothing more to do."""
+    gallery.page.bring_to_front()  # a page behind another one is drawn once a second
     gallery.expect_ready(len(numbers))
     expect(rows(gallery.page)).to_have_count(0)
     found = Counter(image["filename"] for image in api.gallery(TYPE, id))
@@ -225,6 +226,18 @@ def test_two_tabs_of_one_gallery_do_not_both_send(gallery: Gallery, api: Api, id
     assert len(set(sent)) == 2
 
 
+def test_what_one_tab_cancels_no_other_sends(gallery: Gallery, api: Api, id: str):
+    held = Held(gallery.page)
+    gallery.drop(files(1, 2))
+    held.expect_sending(2)
+    other = Gallery(gallery.page.context.new_page(), gallery.url).open(id)
+    expect(rows(other.page, "uploading").filter(has_text="Another tab is sending it")).to_have_count(2)
+    other.row("1.jpg").get_by_role("button", name="Cancel").click()
+    expect(rows(gallery.page).locator("[data-part=name]")).to_have_text(["2.jpg"])
+    held.let_go()
+    expect_each_once(api, gallery, id, 2)
+
+
 def test_what_a_closed_tab_leaves_is_taken_up_by_the_one_that_stays(gallery: Gallery, api: Api, id: str):
     other = Gallery(gallery.page.context.new_page(), gallery.url).open(id)
     held = Held(other.page)
@@ -301,12 +314,14 @@ def test_who_is_signed_out_goes_on_after_signing_in(
     gallery.drop(files(1, 2))
     expect(rows(page, "uploading").filter(has_text="You are signed out.")).to_have_count(2)
     visit.become(page, "admin")
+    page.evaluate("dispatchEvent(new Event('focus'))")
     expect(rows(page, "uploading").filter(has_text="Somebody else is signed in here")).to_have_count(2, timeout=30_000)
     assert api.gallery(TYPE, id) == []
     page.context.clear_cookies()
     another = page.context.new_page()
     SignIn(another, portal.url).open().sign_in("editor@shop.example", PASSWORD)
     page.evaluate("dispatchEvent(new Event('focus'))")
+    page.bring_to_front()
     gallery.expect_ready(2)
     gallery.make_primary(gallery.names()[1])  # the page's other forms serve the new session too
     expect_each_once(api, gallery, id, 1, 2)
