@@ -3,6 +3,7 @@
 
 import { WHOLE, boxToOriginal, boxToShown, matrixBetween, sizeShown } from "./edit-geometry.js";
 import { drawCrop } from "./crop-drawing.js";
+import "./crop-opener.js";
 import { move, reshape, resize } from "./crop-shape.js";
 
 const ARROWS = { ArrowLeft: [-1, 0, "e"], ArrowRight: [1, 0, "e"], ArrowUp: [0, -1, "s"], ArrowDown: [0, 1, "s"] };
@@ -22,7 +23,6 @@ class CropBox extends HTMLElement {
     this.svg = this.frame.querySelector("svg");
     this.ending = new AbortController();
     const on = (target, name, act) => target.addEventListener(name, act, { signal: this.ending.signal });
-    on(document, "click", (event) => event.target.closest("[data-act=crop]") && this.open());
     on(this, "click", (event) => this.#click(event.target));
     on(this, "keydown", (event) => this.#key(event));
     // what is rendered meanwhile may not take the frame out of the hand

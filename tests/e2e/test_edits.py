@@ -53,6 +53,19 @@ def test_fast_clicks_all_count(bench: Workbench):
     assert_same(bench.rendition(), seen)
 
 
+def test_a_crop_begun_before_a_turn_is_answered_is_of_the_turned_picture(bench: Workbench):
+    def wait(route: Route) -> None:
+        bench.page.wait_for_timeout(300)
+        route.continue_()
+
+    bench.page.route("**/edits", wait, times=1)
+    with bench.changing():
+        bench.button("Turn right").click()
+        bench.button("Crop").click()
+    expect(bench.frame).to_be_focused()
+    assert bench.box() == pytest.approx((0, 0, HEIGHT, WIDTH))
+
+
 def test_presets_renditions_and_history_follow(bench: Workbench):
     bench.press("Turn right")
     bench.expect_done("Turned right.")
