@@ -37,6 +37,9 @@ def upload(gallery: Gallery, *names: str) -> None:
 @pytest.fixture
 def page(portal: RunningPortal, visit: Visits) -> Page:
     page = visit(java_script_enabled=False)
+    visit.watch_of(page).may(
+        r"^failed: GET .*/static/.*\.js csp$"
+    )  # modules asked for ahead; a browser without script takes none
     SignIn(page, portal.url).open().sign_in("admin@shop.example", PASSWORD)
     return page
 
