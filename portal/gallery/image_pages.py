@@ -107,11 +107,13 @@ async def show_image(
 async def parts_of(
     request: AnyRequest, image: ImageView, links: Links, *, changed_here: bool = False
 ) -> dict[str, Any]:
-    """What gallery/_parts.html wants: all that follows the picture's bytes and edits."""
+    """What gallery/_parts.html wants: all that follows the picture's bytes and edits, and the picture as it is then."""
     actor: Actor = request.scope["user"]
     image_id = UUID(image.id)
     kept = await versions_of(image_id, links=links)
     is_rendering = not await queries.are_settled([image_id])
+    if not is_rendering:  # what was read before may be from before the last rendering ended, and nobody asks again
+        image = await queries.get_image(image_id, links)
     made_with = await queries.edits_shown(image_id) if is_rendering else None
     return {
         "image": image,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,11 +15,13 @@ import pytest
 from litestar import Litestar
 
 from portal.entities.kinds import EntityRef
+from portal.gallery.image_pages import parts_of
+from portal.gallery.queries import get_image
 from portal.gallery.renditions import fail_image
 from portal.gallery.seen import words_of
 from portal.imaging.edits import Edits, parse_edits
 from tests import samples
-from tests.factories import Studio, make_entity
+from tests.factories import EDITOR, Studio, make_entity
 from tests.web.whole_app import caller, render, working_app
 
 HTMX = {"hx-request": "true"}
@@ -206,3 +209,15 @@ async def test_a_viewer_is_shown_no_versions_and_no_tools(app: Litestar, editor:
 )
 def test_edits_are_told_as_people_say_them(edits: dict[str, Any], said: str):
     assert words_of(parse_edits(edits) if edits else Edits(), (640, 480)) == said
+
+
+async def test_a_rendering_that_ends_while_the_page_is_made_is_shown(editor: httpx.AsyncClient, id: str, app: Litestar):
+    """Else the page would show the picture from before, and ask no more."""
+    links = app.state.parts.links
+    await post(editor, f"/images/{id}/edits", PLAIN, turn="right")
+    read_before = await get_image(UUID(id), links)
+    await render(app, id)
+    request: Any = SimpleNamespace(scope={"user": EDITOR})
+    shown = await parts_of(request, read_before, links)
+    large = shown["image"].renditions["optimized"]
+    assert (large.width, large.height, shown["seen"].is_rendering) == (480, 640, False)
