@@ -66,12 +66,13 @@ class RangeBeyond(PortalError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the URL asks for. `v`, `exp` and `sig` as they stand there."""
+    """What the URL asks for. `v`, `exp` and `sig` as they stand there; `version` is what `v` says, None where it says nothing."""
 
     image_id: UUID
     size: str
     format: str
     v: str | None
+    version: tuple[int, int | None] | None
     exp: str | None
     sig: str | None
     is_download: bool
@@ -180,7 +181,14 @@ def read_wish(path: str, query: bytes) -> Wish:
         raise _unknown() from error
     if str(image_id) != text:  # one spelling alone: a signed URL with any other byte is no signed URL
         raise _unknown()
-    return Wish(image_id, size, form, asked.get("v"), asked.get("exp"), asked.get("sig"), asked.get("download") == "1")
+    v = asked.get("v")
+    is_download = asked.get("download") == "1"
+    return Wish(image_id, size, form, v, _version_of(v), asked.get("exp"), asked.get("sig"), is_download)
+
+
+def _version_of(v: str | None) -> tuple[int, int | None] | None:
+    match = _VERSION.fullmatch(v or "")
+    return None if match is None else (int(match[1]), int(match[2]) if match[2] else None)
 
 
 _known_wish = lru_cache(maxsize=8192)(read_wish)  # a page asks for the same pictures again and again
@@ -222,10 +230,9 @@ def _freshness(wish: Wish, entry: Entry) -> Freshness:
     late: Freshness = "minute" if wish.format == "avif" else "day"
     if wish.v is None:
         return late
-    match = _VERSION.fullmatch(wish.v)
-    if match is None:
+    if wish.version is None:
         raise NotFound("There is no such version of this picture.")
-    version, rendering = int(match[1]), int(match[2]) if match[2] else None
+    version, rendering = wish.version
     if version > entry.wanted[0] or (rendering is not None and (version, rendering) > entry.wanted):
         raise NotFound("There is no such version of this picture.")
     if wish.size == ORIGINAL:
@@ -239,33 +246,36 @@ def _freshness(wish: Wish, entry: Entry) -> Freshness:
     return "minute"
 
 
+def _names_old_version(wish: Wish, entry: Entry) -> bool:
+    """Is the version that the URL names neither shown nor coming?"""
+    if wish.version is None or wish.version[0] >= entry.wanted[0]:
+        return False
+    return wish.size == ORIGINAL or (wish.version[1] is not None and wish.version != entry.current)
+
+
 async def _version_asked_for(
     wish: Wish, entry: Entry, scope: Scope, authenticate: Authenticate
 ) -> tuple[Entry, Freshness]:
-    """What is shown, or for editors the old version that the URL names; and how long that stays the answer."""
+    """The old version for editors, what is shown for everybody else; and how long that stays the answer."""
+    if not _names_old_version(wish, entry):
+        return entry, _freshness(wish, entry)
     old = await _find_old_version(wish, entry, scope, authenticate)
     return (entry, _freshness(wish, entry)) if old is None else (old, "never")
 
 
 async def _find_old_version(wish: Wish, entry: Entry, scope: Scope, authenticate: Authenticate) -> Entry | None:
-    """The version that the URL names, for editors, when it is neither shown nor coming; only then the database is asked.
+    """The old version that the URL names, for editors; only then the database is asked. Everybody else gets what is shown.
 
-    Everybody else gets what is shown. Raises NotFound for an original that is not kept: another file is no answer.
+    Raises NotFound for an original that is not kept: another file is no answer.
     """
-    match = _VERSION.fullmatch(wish.v or "")
-    if match is None or int(match[1]) >= entry.wanted[0]:
+    if wish.version is None or not await _is_editor(scope, authenticate):
         return None
-    version, rendering = int(match[1]), int(match[2]) if match[2] else None
-    if wish.size != ORIGINAL and (rendering is None or (version, rendering) == entry.current):
-        return None
-    if not await _is_editor(scope, authenticate):
-        return None
-    old = await load_old_version(wish.image_id, version)
+    old = await load_old_version(wish.image_id, wish.version[0])
     if wish.size == ORIGINAL:
         if old is None:
             raise NotFound("This version is not kept (any more).")
         return old
-    return old if old is not None and old.current == (version, rendering) else None
+    return old if old is not None and old.current == wish.version else None
 
 
 async def _is_editor(scope: Scope, authenticate: Authenticate) -> bool:

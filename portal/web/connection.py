@@ -20,7 +20,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._expect_head()
+        self._unread = self._whole = 0
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -31,8 +32,8 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._unread is None and (self.cycle is None or self.cycle.response_complete):
-            self._start_timer()  # an empty line, or what is left of a body: no head yet, and no keep-alive timer any more
+        if self._unread is not None or self.cycle is None or self.cycle.response_complete:
+            self._start_timer()  # also after an empty line, or what is left of a body: there is no keep-alive timer any more
         if before is None or self._unread is None:
             return
         self._unread = before + len(data)
@@ -41,7 +42,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._expect_head()
+        self._unread = self._whole = 0  # the timer starts only when the head does not come in one piece
 
     def on_url(self, url: bytes) -> None:
         self._measure(url)
@@ -55,10 +56,6 @@ class Connection(HttpToolsProtocol):
         self._unread = None
         self._stop_timer()
         super().on_headers_complete()
-
-    def _expect_head(self) -> None:
-        self._unread = self._whole = 0
-        self._start_timer()
 
     def _start_timer(self) -> None:
         if self._timer is None:
