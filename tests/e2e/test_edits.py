@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import psutil
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
@@ -96,21 +99,31 @@ def stage_of(bench: Workbench) -> Image.Image:
     return Image.open(io.BytesIO(bench.stage.screenshot()))
 
 
-def test_the_new_picture_shows_before_it_is_made(bench: Workbench):
-    """The portal is kept from saying that it is done, meanwhile the old picture lies as the new one will."""
+@contextmanager
+def nothing_rendered(portal: RunningPortal) -> Iterator[None]:
+    """The decoding children stand still."""
+    assert portal.process is not None
+    running = psutil.Process(portal.process.pid).children()
+    children = [child for child in running if "portal.imaging.child" in child.cmdline()]
+    for child in children:
+        child.suspend()
+    try:
+        yield
+    finally:
+        for child in children:
+            child.resume()
 
-    def not_yet(route: Route) -> None:
-        route.fulfill(status=204)
 
+def test_the_new_picture_shows_before_it_is_made(bench: Workbench, portal: RunningPortal):
+    """Meanwhile the old picture lies as the new one will."""
     bench.press("Turn right")
     bench.expect_done("Turned right.")
-    bench.page.route("**/rendered", not_yet)
-    bench.press("Mirror", "Turn right")
-    expect(bench.said).to_have_text("Mirrored.")
-    expect(bench.stage).to_contain_text("Being rendered…")
-    expect(bench.stage.locator(".foretold")).to_be_visible()
-    foretold = stage_of(bench)
-    bench.page.unroute("**/rendered")
+    with nothing_rendered(portal):
+        bench.press("Mirror", "Turn right")
+        expect(bench.said).to_have_text("Mirrored.")
+        expect(bench.stage).to_contain_text("Being rendered…")
+        expect(bench.stage.locator(".foretold")).to_be_visible()
+        foretold = stage_of(bench)
     bench.expect_done("Mirrored.")
     assert difference(foretold, stage_of(bench)) < 6
     assert_same(bench.rendition(), BUTTONS["Mirror"](SCENE))
