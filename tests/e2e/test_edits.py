@@ -251,20 +251,19 @@ def test_the_smallest_frame_in_any_place_and_shape_is_let_in(bench: Workbench):
     assert 16 <= edits["width"] * WIDTH < 18
 
 
-def test_the_frame_stays_in_the_hand_while_something_is_rendered(bench: Workbench):
+def test_the_frame_stays_in_the_hand_while_something_is_rendered(bench: Workbench, portal: RunningPortal):
     page = bench.page
-    page.route("**/rendered", lambda route: route.fulfill(status=204))
-    bench.press("Turn right")
-    bench.begin_crop()
-    bench.drag("se", -60, -60)
-    box = bench.box()
-    page.evaluate(
-        """() => {
-          window.keptOff = 0;
-          document.addEventListener("htmx:before:request", (event) => (window.keptOff += event.defaultPrevented));
-        }"""
-    )
-    page.unroute("**/rendered")
+    with nothing_rendered(portal):
+        bench.press("Turn right")
+        bench.begin_crop()
+        bench.drag("se", -60, -60)
+        box = bench.box()
+        page.evaluate(
+            """() => {
+              window.keptOff = 0;
+              document.addEventListener("htmx:before:request", (event) => (window.keptOff += event.defaultPrevented));
+            }"""
+        )
     bench.api.client.put(
         f"/api/images/{bench.image}/metadata", json={"caption": "Meanwhile"}, headers={"Prefer": "wait=20"}
     )
