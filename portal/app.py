@@ -32,8 +32,9 @@ from portal.gallery.intake import Intake
 from portal.idempotency import Presence
 from portal.maintenance import api as maintenance_api
 from portal.media import api as media_api
+from portal.media.answers import TakeTheLongWay
 from portal.media.catalogue import Catalogue
-from portal.media.pages import TakeTheLongWay, image_server, straight_to
+from portal.media.pages import image_server, straight_to
 from portal.overview import api as overview_api
 from portal.overview import pages as overview_pages
 from portal.parts import Parts

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from babel import Locale, UnknownLocaleError
 from dotenv import dotenv_values
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -69,12 +70,16 @@ class Settings:
     clamd: tuple[str, int] | None
     private_types: frozenset[str]
     embed_parents: str
+    cdn_purge_url: str | None
+    sendfile: str
+    metrics_token: str | None
     workers: int
     free_space_bytes: int
     trash_days: int
     grace_minutes: int
     deletes_per_hour: int
     timezone: ZoneInfo
+    locale: Locale
     log_format: str
     log_level: str
 
@@ -182,12 +187,16 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
         clamd=_clamd(read),
         private_types=_private_types(read),
         embed_parents=read.text("EMBED_PARENTS") or "*",
+        cdn_purge_url=_web_url(read, "CDN_PURGE_URL"),
+        sendfile=_choice(read, "SENDFILE", ("off", "x-accel", "x-sendfile")),
+        metrics_token=_token(read, "METRICS_TOKEN"),
         workers=read.number("WORKERS", os.cpu_count() or 1, 1, 256),
         free_space_bytes=_megabytes(read, "FREE_SPACE_MB", 1024 * MB),
         trash_days=read.number("TRASH_DAYS", 30, 0),
         grace_minutes=read.number("GRACE_MINUTES", 60, 0),
         deletes_per_hour=read.number("DELETES_PER_HOUR", 500, 0),
         timezone=read.parsed("TIMEZONE", ZoneInfo("UTC"), ZoneInfo, "a time zone such as Europe/Oslo"),
+        locale=read.parsed("LOCALE", Locale("en"), _locale, "a locale such as en, de_AT or nb"),
         log_format=_choice(read, "LOG_FORMAT", ("auto", "json", "console")),
         log_level=_choice(read, "LOG_LEVEL", ("info", "debug", "warning", "error")),
     )
@@ -214,6 +223,31 @@ def _megabytes(read: _Reader, name: str, default: int) -> int:
     """Megabytes of 1024 · 1024 bytes, in bytes."""
     least = 0 if name == "FREE_SPACE_MB" else 1
     return read.number(name, default // MB, least, 10**6) * MB
+
+
+def _web_url(read: _Reader, name: str) -> str | None:
+    def parse(value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
+            raise ValueError(value)
+        return value
+
+    value: str | None = read.parsed(name, None, parse, "something like https://cdn.example.com/purge")
+    return value
+
+
+def _token(read: _Reader, name: str) -> str | None:
+    token = read.text(name)
+    if token is not None and len(token) < LEAST_KEY:
+        raise SettingError(f"PORTAL_{name} has fewer than {LEAST_KEY} characters")
+    return token
+
+
+def _locale(value: str) -> Locale:
+    try:
+        return Locale.parse(value.replace("-", "_"))
+    except UnknownLocaleError as error:
+        raise ValueError(value) from error
 
 
 def _host_for_url(host: str) -> str:

@@ -253,6 +253,63 @@ class EmbedKey(Table, db=DB, tablename="embed_key"):
     revoked_at = Timestamptz(null=True, default=None)
 
 
+class InvoicePin(Table, db=DB, tablename="invoice_pin"):
+    """An invoice that shows the pictures it was issued with. `items` are those of its lines then; later ones show live."""
+
+    pk = BigSerial(primary_key=True)
+    invoice = ForeignKey(Entity, on_delete=OnDelete.cascade, null=False, index=False)
+    items = Array(base_column=Varchar(length=64), default=list)
+    pinned_by = Varchar(length=200)
+    pinned_at = Timestamptz(default=TimestamptzNow())
+
+
+class PinnedPicture(Table, db=DB, tablename="pinned_picture"):
+    """One picture of a pinned invoice: of its own gallery (`item` NULL, in the order of `position`), or its item's primary.
+
+    `renditions` is the set it shows, as in `image`: neither these objects nor the version's original go while the pin stands.
+    """
+
+    pk = BigSerial(primary_key=True)
+    pin = ForeignKey(InvoicePin, on_delete=OnDelete.cascade, null=False, index=False)
+    image = ForeignKey(Image, on_delete=OnDelete.cascade, null=False, index=True)
+    item = Varchar(length=64, null=True, default=None)
+    position = Integer()
+    version = Integer()
+    renditions = JSONB(default="{}")
+
+
+class ImageUsage(Table, db=DB, tablename="image_usage"):
+    """How often a rendition of an image was sent on a day (UTC), and how many bytes that were. Nothing of who asked."""
+
+    pk = BigSerial(primary_key=True)
+    image = ForeignKey(Image, on_delete=OnDelete.cascade, null=False, index=False)
+    preset = Varchar(length=20)
+    day = Date()
+    served = BigInt(default=0)
+    bytes = BigInt(default=0)
+
+
+class ServedDay(Table, db=DB, tablename="served_day"):
+    """What all processes sent on a day (UTC), by size and format. `hits`: out of memory or the cache, 304s included."""
+
+    pk = BigSerial(primary_key=True)
+    day = Date()
+    preset = Varchar(length=20)
+    format = Varchar(length=10)
+    hits = BigInt(default=0)
+    misses = BigInt(default=0)
+    bytes = BigInt(default=0)
+
+
+class EdgePurge(Table, db=DB, tablename="edge_purge"):
+    """Images that caches in front of the portal shall forget; noted by a trigger while `portal_state` has a row `edge`."""
+
+    pk = BigSerial(primary_key=True)
+    image = UUID()
+    entity_type = Varchar(length=32)
+    noted_at = Timestamptz(default=TimestamptzNow())
+
+
 class Idempotency(Table, db=DB):
     """A POST that may be repeated. `process` is the advisory lock of who runs it: free means it died."""
 
@@ -291,6 +348,11 @@ TABLES: list[type[Table]] = [
     PasswordLink,
     Throttle,
     EmbedKey,
+    InvoicePin,
+    PinnedPicture,
+    ImageUsage,
+    ServedDay,
+    EdgePurge,
     Idempotency,
     PortalState,
 ]

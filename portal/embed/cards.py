@@ -14,7 +14,6 @@ from markupsafe import Markup
 from portal.accounts.guards import actor_of, may_see, permit
 from portal.accounts.sessions import authenticate
 from portal.embed.frames import (
-    ALL,
     for_visitor,
     frame_headers,
     links_for,
@@ -24,9 +23,10 @@ from portal.embed.frames import (
 )
 from portal.embed.keys import EmbedGrant, unknown_key
 from portal.embed.pages import asked_entity, grants_of, no_such
+from portal.embed.shown import Shown, shown_of
 from portal.entities.kinds import EntityRef, is_entity_id, parse_ref
 from portal.errors import NoSuchEntity, NotFound
-from portal.gallery.queries import gallery_of, get_entity
+from portal.gallery.queries import get_entity
 from portal.gallery.views import EntityView, LineView
 from portal.imaging.codes import qr_png, qr_svg
 from portal.settings import Settings
@@ -42,10 +42,10 @@ async def show_card(request: Http, kind: PathText, id: PathText, settings: TheSe
     actor = actor_of(request)
     if not may_see(actor, ref.type, settings.private_types):
         raise no_such(ref)
-    entity = await get_entity(ref, links)
+    shown = await shown_of(ref, links=links)
     if actor is None:
-        entity = for_visitor(entity, settings.private_types)
-    return await _card(request, entity, None, f"/cards/{ref}", f"/embed/{ref}", settings, links)
+        shown = dataclasses.replace(shown, entity=for_visitor(shown.entity, settings.private_types))
+    return await _card(request, shown, None, f"/cards/{ref}", f"/embed/{ref}", settings, links)
 
 
 @get("/cards/k/{key:str}", name="embed:keyed_card", include_in_schema=False, **permit("public"))
@@ -55,11 +55,11 @@ async def show_keyed_card(request: Http, key: PathText, settings: TheSettings, l
     if ref.type not in CARD_TYPES:
         raise unknown_key()
     ours = links_for(grant, links)
-    entity = await get_entity(ref, ours)
+    shown = await shown_of(ref, links=ours)
     if ref.type != "invoices":  # an invoice names its customer anyway
-        entity = without_private_parent(entity, settings.private_types)
+        shown = dataclasses.replace(shown, entity=without_private_parent(shown.entity, settings.private_types))
     which = f"{key}?id={ref.id}" if grant.scope.id is None else key
-    return await _card(request, entity, grant, f"/cards/k/{which}", f"/embed/k/{which}", settings, ours)
+    return await _card(request, shown, grant, f"/cards/k/{which}", f"/embed/k/{which}", settings, ours)
 
 
 @get("/qr/{kind:str}/{file:str}", name="embed:qr", include_in_schema=False, **permit("scoped"))
@@ -95,18 +95,18 @@ def _card_ref(kind: str, id: str) -> EntityRef:
 
 async def _card(
     request: Http,
-    entity: EntityView,
+    shown: Shown,
     grant: EmbedGrant | None,
     path: str,
     gallery_path: str,
     settings: Settings,
     links: Links,
 ) -> Template:
-    images = await gallery_of(entity.ref, links=links, public=True, limit=ALL)
+    entity = shown.entity
     is_shared = grant is None and not entity.is_private and actor_of(request) is None
     context = {
         "entity": entity,
-        "images": [with_presets(image, grant) for image in images.items],
+        "images": [with_presets(image, grant) for image in shown.images],
         "qr_svg": Markup(await _qr_svg(settings.base_url + path)),  # noqa: S704 - drawn by us, holds no text
         "gallery_url": gallery_path,
         "theme": read_options(request.query_params).theme,

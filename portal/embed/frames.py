@@ -9,13 +9,13 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from portal.embed.keys import EmbedGrant
+from portal.embed.shown import ALL
 from portal.gallery.views import EntityView, ImageView, RenditionView
 from portal.imaging.presets import PRESETS
 from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.headers import content_security_policy, frame_ancestors
 
-ALL: Final = 1000
 LAYOUTS: Final = ("grid", "strip", "carousel")
 THEMES: Final = ("auto", "light", "dark")
 

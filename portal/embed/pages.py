@@ -10,9 +10,9 @@ from litestar.response import Template
 from portal.accounts.guards import actor_of, may_see, permit
 from portal.embed.frames import for_visitor, frame_headers, links_for, read_options, with_presets
 from portal.embed.keys import EmbedGrant, Grants
+from portal.embed.shown import shown_of
 from portal.entities.kinds import EntityRef, parse_ref
 from portal.errors import NoSuchEntity
-from portal.gallery.queries import gallery_of, get_entity
 from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.assets import STATIC_ROOT
@@ -60,14 +60,13 @@ def no_such(ref: EntityRef) -> NoSuchEntity:
 async def _page(request: Http, ref: EntityRef, grant: EmbedGrant | None, settings: Settings, links: Links) -> Template:
     options = read_options(request.query_params)
     ours = links_for(grant, links)
-    entity = await get_entity(ref, ours)
-    images = await gallery_of(ref, links=ours, public=True, limit=options.limit)
+    shown = await shown_of(ref, links=ours, limit=options.limit)
     is_shared = grant is None and ref.type not in settings.private_types
     return Template(
         template_name="embed/gallery.html",
         context={
-            "entity": for_visitor(entity, settings.private_types),
-            "images": [with_presets(image, grant) for image in images.items],
+            "entity": for_visitor(shown.entity, settings.private_types),
+            "images": [with_presets(image, grant) for image in shown.images],
             "layout": options.layout,
             "theme": options.theme,
             "captions": options.captions and (grant is None or grant.captions),

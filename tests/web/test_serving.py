@@ -20,7 +20,7 @@ from portal.gallery.queries import get_image
 from portal.gallery.renditions import render_all
 from portal.gallery.service import change_image
 from portal.imaging.presets import READY
-from portal.media.pages import read_wish
+from portal.media.wish import read_wish
 from portal.settings import Settings
 from portal.storage.keys import original_key, rendition_key
 from tests import samples

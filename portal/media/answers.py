@@ -1,0 +1,101 @@
+"""What is sent of a picture: headers, bytes, refusals."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from litestar.types import Scope, Send
+
+from portal.errors import PortalError
+from portal.media.catalogue import Entry, Source
+from portal.media.conditional import Representation, Slice
+from portal.media.formats import MEDIA_TYPE as WEBP
+from portal.media.rights import Freshness
+from portal.media.wish import ORIGINAL, Wish
+from portal.web.exceptions import problem
+
+_ALWAYS: Final = (
+    (b"accept-ranges", b"bytes"),
+    (b"vary", b"Accept"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+)
+_PUBLIC: Final[Mapping[Freshness, bytes]] = {
+    "never": b"private, no-store",
+    "minute": b"public, max-age=60",
+    "day": b"public, max-age=86400",
+    "immutable": b"public, max-age=31536000, immutable",
+}
+_PRIVATE: Final[Mapping[Freshness, bytes]] = {
+    "never": b"private, no-store",
+    "minute": b"private, max-age=60",
+    "day": b"private, max-age=300",
+    "immutable": b"private, max-age=300",
+}
+
+
+class TakeTheLongWay(Exception):
+    """Raised on the short way by what needs more than it has, as who the reader is."""
+
+
+def headers_of(
+    wish: Wish, entry: Entry, source: Source, is_public: bool, freshness: Freshness
+) -> list[tuple[bytes, bytes]]:
+    headers = [
+        *_ALWAYS,
+        (b"etag", source.etag),
+        (b"last-modified", entry.last_modified),
+        (b"cache-control", (_PUBLIC if is_public else _PRIVATE)[freshness]),
+        (b"cross-origin-resource-policy", b"same-origin" if wish.size == ORIGINAL else b"cross-origin"),
+    ]
+    if wish.size == ORIGINAL or wish.is_download:
+        headers.append((b"content-disposition", attachment(_file_name(wish, entry, source)).encode()))
+    headers.append((b"content-type", source.media_type))
+    return headers
+
+
+def _file_name(wish: Wish, entry: Entry, source: Source) -> str:
+    if wish.size == ORIGINAL:
+        return entry.filename
+    stem = entry.filename.rpartition(".")[0] or entry.filename
+    return f"{stem}-{wish.size}.{'webp' if source.media_type == WEBP else 'jpg'}"
+
+
+def attachment(filename: str) -> str:
+    """Content-Disposition by RFC 6266: the true name, and before it one that every browser can read."""
+    plain = re.sub(r"[^ !#$&-\[\]-~]", "_", filename)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"
+
+
+async def send_part(
+    send: Send, part: Slice, headers: list[tuple[bytes, bytes]], what: Representation, data: bytes | None
+) -> None:
+    body = b"" if data is None or part.status == 304 else data
+    if part.status == 206:
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, what.length)))
+        body = body[part.start : part.stop]
+    if part.status == 304:
+        headers.remove((b"content-type", dict(headers)[b"content-type"]))
+    else:
+        headers.append((b"content-length", b"%d" % (part.stop - part.start)))
+    await send({"type": "http.response.start", "status": part.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def refuse(scope: Scope, send: Send, error: PortalError, header: tuple[bytes, bytes]) -> None:
+    """Not raised, because the answer needs a header that only this place knows."""
+    if "request_id" not in scope:
+        raise TakeTheLongWay
+    body = json.dumps(problem(error, scope.get("request_id"))).encode()  # type: ignore[arg-type] - our own key of the scope
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        header,
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

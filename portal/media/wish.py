@@ -1,0 +1,78 @@
+"""What the URL of a picture asks for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote_plus
+from uuid import UUID
+
+from portal.errors import FormError, NotFound
+from portal.imaging.presets import PRESETS
+
+MOUNT: Final = "/api/images/serve"
+ORIGINAL: Final = "original"
+FORMATS: Final = ("auto", "jpeg", "webp", "avif")
+_VERSION: Final = re.compile(r"([1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?", re.ASCII)
+_SHORT: Final = 200  # bytes of a query worth remembering
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the URL asks for. `v`, `exp` and `sig` as they stand there; `version` is what `v` says, None where it says nothing."""
+
+    image_id: UUID
+    size: str
+    format: str
+    v: str | None
+    version: tuple[int, int | None] | None
+    exp: str | None
+    sig: str | None
+    is_download: bool
+
+
+def wish_of(path: str, query: bytes) -> Wish:
+    """Raises what `read_wish` raises."""
+    return (_known_wish if len(query) <= _SHORT else read_wish)(path, query)
+
+
+def read_wish(path: str, query: bytes) -> Wish:
+    """Raises NotFound for an id or size that cannot be, FormError for an unknown format. A name given twice: the last."""
+    asked = _parse(query)
+    size, form = asked.get("size", "optimized"), asked.get("format", "auto")
+    if size != ORIGINAL and size not in PRESETS:
+        raise NotFound(f"There is no size of this name. The sizes are {', '.join(PRESETS)}.")
+    if form not in FORMATS:
+        raise FormError({"format": f"Use one of {', '.join(FORMATS)}."})
+    text = path[len(MOUNT) + 1 :].removesuffix("/")
+    try:
+        image_id = UUID(text)
+    except ValueError as error:
+        raise unknown() from error
+    if str(image_id) != text:  # one spelling alone: a signed URL with any other byte is no signed URL
+        raise unknown()
+    v = asked.get("v")
+    is_download = asked.get("download") == "1"
+    return Wish(image_id, size, form, v, _version_of(v), asked.get("exp"), asked.get("sig"), is_download)
+
+
+def _version_of(v: str | None) -> tuple[int, int | None] | None:
+    match = _VERSION.fullmatch(v or "")
+    return None if match is None else (int(match[1]), int(match[2]) if match[2] else None)
+
+
+_known_wish = lru_cache(maxsize=8192)(read_wish)  # a page asks for the same pictures again and again
+
+
+def _parse(query: bytes) -> dict[str, str]:
+    asked: dict[str, str] = {}
+    for pair in query.decode("latin-1").split("&"):
+        name, _, value = pair.partition("=")
+        asked[name] = unquote_plus(value) if "%" in value or "+" in value else value
+    return asked
+
+
+def unknown() -> NotFound:
+    return NotFound("There is no picture with this id.")
