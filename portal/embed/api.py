@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from litestar import Response, Router, delete, get, post
 from litestar.openapi import ResponseSpec
 
 from portal.accounts.guards import permit
+from portal.embed.frames import snippet
 from portal.embed.keys import (
     EmbedView,
     Scope,
@@ -134,16 +134,6 @@ async def revoke(embed_id: PathText, actor: TheActor) -> None:
     except ValueError as error:
         raise NotFound("There is no such embed key.") from error
     await revoke_key(id, actor)
-
-
-def snippet(url: str, scope: Scope, base_url: str) -> str:
-    """What is pasted into the host's page. Of a whole type, the host puts the entity's id where ID stands."""
-    source = url if scope.id is not None else f"{url}?id=ID"
-    return (
-        f'<iframe src="{escape(source)}" sandbox="allow-scripts" title="Pictures" loading="lazy" '
-        f'referrerpolicy="no-referrer" width="100%" height="320" frameborder="0" data-portal-embed></iframe>\n'
-        f'<script src="{escape(base_url)}/embed.js" async></script>'
-    )
 
 
 def read_key(data: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from portal.embed.frames import (
     with_presets,
     without_private_parent,
 )
+from portal.embed.head import head_of
 from portal.embed.keys import EmbedGrant, unknown_key
 from portal.embed.pages import asked_entity, grants_of, no_such
 from portal.embed.shown import Shown, shown_of
@@ -111,6 +112,8 @@ async def _card(
         "gallery_url": gallery_path,
         "theme": read_options(request.query_params).theme,
     }
+    is_open = grant is not None or entity.type not in settings.private_types
+    context["head"] = head_of(path, context["images"], base_url=settings.base_url, is_open=is_open)
     if entity.type == "invoices":
         sees_all = grant is not None or actor_of(request) is not None
         context |= await _invoice_context(entity, grant, links, sees_all=sees_all)

@@ -8,7 +8,8 @@ from litestar import Response, Router, get
 from litestar.response import Template
 
 from portal.accounts.guards import actor_of, may_see, permit
-from portal.embed.frames import for_visitor, frame_headers, links_for, read_options, with_presets
+from portal.embed.frames import for_visitor, frame_headers, links_for, read_options, with_options, with_presets
+from portal.embed.head import head_of
 from portal.embed.keys import EmbedGrant, Grants
 from portal.embed.shown import shown_of
 from portal.entities.kinds import EntityRef, parse_ref
@@ -24,13 +25,15 @@ async def show_gallery(request: Http, kind: PathText, id: PathText, settings: Th
     ref = parse_ref(kind, id)
     if not may_see(actor_of(request), ref.type, settings.private_types):
         raise no_such(ref)
-    return await _page(request, ref, None, settings, links)
+    return await _page(request, ref, None, f"/embed/{ref}", settings, links)
 
 
 @get("/embed/k/{key:str}", name="embed:keyed", include_in_schema=False, **permit("public"))
 async def show_keyed(request: Http, key: PathText, settings: TheSettings, links: TheLinks) -> Template:
     grant = await grants_of(request).find_key(key)
-    return await _page(request, grant.entity(asked_entity(request)), grant, settings, links)
+    ref = grant.entity(asked_entity(request))
+    path = f"/embed/k/{key}" if grant.scope.id is not None else f"/embed/k/{key}?id={ref.id}"
+    return await _page(request, ref, grant, path, settings, links)
 
 
 @get("/embed.js", name="embed:script", include_in_schema=False, **permit("public"))
@@ -57,16 +60,22 @@ def no_such(ref: EntityRef) -> NoSuchEntity:
     return NoSuchEntity(f"There is no {ref}.")
 
 
-async def _page(request: Http, ref: EntityRef, grant: EmbedGrant | None, settings: Settings, links: Links) -> Template:
+async def _page(
+    request: Http, ref: EntityRef, grant: EmbedGrant | None, path: str, settings: Settings, links: Links
+) -> Template:
     options = read_options(request.query_params)
     ours = links_for(grant, links)
     shown = await shown_of(ref, links=ours, limit=options.limit)
+    images = [with_presets(image, grant) for image in shown.images]
     is_shared = grant is None and ref.type not in settings.private_types
     return Template(
         template_name="embed/gallery.html",
         context={
             "entity": for_visitor(shown.entity, settings.private_types),
-            "images": [with_presets(image, grant) for image in shown.images],
+            "images": images,
+            "head": head_of(
+                with_options(path, options), images, base_url=settings.base_url, is_open=is_shared or grant is not None
+            ),
             "layout": options.layout,
             "theme": options.theme,
             "captions": options.captions and (grant is None or grant.captions),
