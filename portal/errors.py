@@ -21,6 +21,7 @@ PortalError                 status 500
 │   └── EmptyFile           422  empty_file
 ├── Conflict                409  conflict
 │   ├── Duplicate           409  duplicate        + image_id
+│   ├── Pinned              409  pinned           + invoices that show it
 │   └── Running             409  conflict         somebody else is at it
 ├── Stale                   412  stale
 ├── KeyReused               422  bad_request      an Idempotency-Key with another body
@@ -141,6 +142,10 @@ class Conflict(PortalError):
 
 class Duplicate(Conflict):
     code, title = "duplicate", "Already in this gallery"
+
+
+class Pinned(Conflict):
+    code, title = "pinned", "Pinned on an invoice"
 
 
 class Running(Conflict):
