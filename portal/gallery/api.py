@@ -38,6 +38,7 @@ from portal.web.once import once
 from portal.web.openapi import json_operation, multipart_operation
 from portal.web.parameters import (
     Cursor,
+    Force,
     Http,
     Limit,
     PathText,
@@ -321,10 +322,13 @@ async def restore(id: PathText, links: TheLinks, actor: TheActor) -> Response[by
     return answer_with(await queries.get_image(image_id, links))
 
 
-@delete("/{id:str}", summary="Delete an image for good", status_code=204, **permit("editor", problems=(429,)))
-async def remove(id: PathText, settings: TheSettings, actor: TheActor) -> None:
-    """Row, renditions and original; the bytes are gone within seconds. A second time: 404."""
-    await disposal.delete_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
+@delete("/{id:str}", summary="Delete an image for good", status_code=204, **permit("editor", problems=(409, 429)))
+async def remove(id: PathText, settings: TheSettings, actor: TheActor, force: Force = "") -> None:
+    """Row, versions, renditions and original; the bytes are gone within seconds. A second time: 404. 409 `pinned` while an
+    invoice is pinned to it.
+    """
+    limits: dict[str, Any] = {"deletes_per_hour": settings.deletes_per_hour, "force": force == "1"}
+    await disposal.delete_image(parse_image_id(id), actor=actor, **limits)
 
 
 router = Router(

@@ -12,13 +12,14 @@ from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.entities.kinds import EntityRef
 from portal.errors import Conflict, RateLimited
-from portal.gallery import places
+from portal.gallery import holds, places
 from portal.gallery.views import decoded, rendition_of
 from portal.imaging.presets import PRESETS
 from portal.jobs.queue import URGENT, enqueue
 from portal.storage.keys import original_key, rendition_key
 
 PURGE: Final = "purge"
+KEPT: Final = 10  # old versions of an image, beside those that a pin holds
 _COLUMNS: Final = "id, extension, version, rendering, renditions, sort_order, is_primary, trashed_at, filename, sha256"
 
 
@@ -68,13 +69,19 @@ async def restore_image(image_id: UUID, *, actor: Actor) -> None:
         await record(actor, "image.restore", "image", str(image_id), after={"sort_order": place})
 
 
-async def delete_image(image_id: UUID, *, actor: Actor, deletes_per_hour: int, only_from_trash: bool = False) -> None:
-    """Gone for good: row now, bytes within seconds. Raises NotFound, RateLimited; Conflict with `only_from_trash`."""
+async def delete_image(
+    image_id: UUID, *, actor: Actor, deletes_per_hour: int, only_from_trash: bool = False, force: bool = False
+) -> None:
+    """Gone for good: row now, bytes within seconds; `force`, for admins, takes it off the invoices that are pinned to it.
+
+    Raises NotFound, RateLimited, Pinned, Forbidden; Conflict with `only_from_trash`.
+    """
     async with database.transaction():
         gallery = await places.lock_gallery_of(image_id)
         rows = await database.fetch(f"SELECT {_COLUMNS} FROM image WHERE id = $1 FOR UPDATE", image_id)  # noqa: S608 - constant columns
         if only_from_trash and any(row["trashed_at"] is None for row in rows):
             raise Conflict("This picture is not in the trash (any more). Move it there first.")
+        await holds.refuse_pinned([image_id], actor, force=force)
         await refuse_too_many(actor, 1, deletes_per_hour)
         await _delete_rows(gallery.ref, rows, actor)
         for row in rows:
@@ -83,30 +90,115 @@ async def delete_image(image_id: UUID, *, actor: Actor, deletes_per_hour: int, o
         await places.ensure_primary(gallery)
 
 
-async def delete_entity(ref: EntityRef, *, actor: Actor, deletes_per_hour: int) -> None:
-    """The entity, its images and their files. Each image counts against an editor's hour.
+async def delete_entity(ref: EntityRef, *, actor: Actor, deletes_per_hour: int, force: bool = False) -> None:
+    """The entity, its images and their files. Each image counts against an editor's hour. `force` as for one image.
 
-    Raises NoSuchEntity, RateLimited.
+    Raises NoSuchEntity, RateLimited, Pinned, Forbidden, Conflict.
     """
     async with database.transaction():
-        gallery = await places.lock_gallery(ref)
+        lock = places.lock_invoice if ref.type == "invoices" else places.lock_gallery
+        gallery = await lock(ref)
         rows = await database.fetch(f"SELECT {_COLUMNS} FROM image WHERE entity = $1 FOR UPDATE", gallery.pk)  # noqa: S608 - constant columns
+        await holds.refuse_pinned([row["id"] for row in rows], actor, force=force)
         await refuse_too_many(actor, len(rows), deletes_per_hour)
+        await release_pin(gallery, actor=actor, deletes_per_hour=deletes_per_hour)
         await _delete_rows(ref, rows, actor)
         entity = await database.fetch_row("DELETE FROM entity WHERE pk = $1 RETURNING name, reference", gallery.pk)
         await record(actor, "entity.delete", "entity", str(ref), before=dict(entity) if entity else None)
+
+
+async def release_pin(gallery: places.LockedGallery, *, actor: Actor, deletes_per_hour: int) -> bool:
+    """Take the pin off an invoice that `places.lock_invoice` has locked; what nothing else holds goes with it.
+
+    False when there is none. Raises RateLimited when more old versions would go than an editor may remove.
+    """
+    pin = await database.fetch_row(
+        "SELECT pk, items, pinned_by, pinned_at FROM invoice_pin WHERE invoice = $1", gallery.pk
+    )
+    if pin is None:
+        return False
+    held = await database.fetch(
+        """SELECT image, item, renditions, type FROM pinned_picture JOIN image ON image.id = pinned_picture.image
+           JOIN entity ON entity.pk = image.entity WHERE pin = $1 ORDER BY position""",
+        pin["pk"],
+    )
+    await database.execute("DELETE FROM invoice_pin WHERE pk = $1", pin["pk"])
+    types = {row["image"]: row["type"] for row in held}
+    await _purge_let_go(types, [(row["image"], decoded(row["renditions"])) for row in held])
+    for image_id in await _with_too_many_versions(types):
+        await drop_old_versions(types[image_id], image_id, KEPT, actor=actor, deletes_per_hour=deletes_per_hour)
+    pictures = [{"image": row["image"], "item": row["item"], "of": decoded(row["renditions"])["of"]} for row in held]
+    before = {name: pin[name] for name in ("pinned_by", "pinned_at", "items")} | {"pictures": pictures}
+    await record(actor, "invoice.unpin", "entity", str(gallery.ref), before=before)
+    return True
+
+
+async def _purge_let_go(types: Mapping[UUID, str], sets: Sequence[tuple[UUID, dict[str, Any]]]) -> None:
+    """Of these sets those that no image shows, and no version or other pin holds."""
+    rows = await database.fetch(
+        """SELECT let_go.image, let_go.of FROM unnest($1::uuid[], $2::text[]) AS let_go (image, of)
+           JOIN image ON image.id = let_go.image AND image.renditions ->> 'of' IS DISTINCT FROM let_go.of
+           WHERE NOT EXISTS (SELECT 1 FROM image_version WHERE image = let_go.image AND renditions ->> 'of' = let_go.of)
+             AND NOT EXISTS (SELECT 1 FROM pinned_picture WHERE image = let_go.image AND renditions ->> 'of' = let_go.of)""",
+        [image_id for image_id, _ in sets],
+        [stored["of"] for _, stored in sets],
+    )
+    gone = {(row["image"], row["of"]) for row in rows}
+    keys = [keys_of_set(types[id], id, stored) for id, stored in sets if (id, stored["of"]) in gone]
+    await purge_after_commit([key for each in keys for key in each])
+
+
+async def _with_too_many_versions(image_ids: Iterable[UUID]) -> list[UUID]:
+    rows = await database.fetch(
+        "SELECT image FROM image_version WHERE image = ANY($1::uuid[]) GROUP BY image HAVING count(*) > $2",
+        list(image_ids),
+        KEPT,
+    )
+    return [row["image"] for row in rows]
+
+
+async def drop_old_versions(
+    entity_type: str, image_id: UUID, most: int, *, actor: Actor, deletes_per_hour: int, but: int | None = None
+) -> None:
+    """All but the newest `most`; the version `but` stays, and what a pin holds. Each that goes counts among an editor's
+    deletes: eleven files would else take away what the picture was.
+
+    Renditions that the image still shows stay: their successors take them away. Raises RateLimited.
+    """
+    dropped = await database.fetch(
+        """DELETE FROM image_version WHERE image = $1 AND version IN (
+               SELECT version FROM image_version WHERE image = $1 ORDER BY version = $3 DESC, version DESC OFFSET $2)
+             AND version NOT IN (SELECT version FROM pinned_picture WHERE image = $1)
+           RETURNING version, filename, sha256, extension, renditions, renditions ->> 'of' = (
+               SELECT image.renditions ->> 'of' FROM image WHERE id = $1) AS is_shown""",
+        image_id,
+        most,
+        but or 0,
+    )
+    await refuse_too_many(actor, len(dropped), deletes_per_hour)
+    for row in dropped:
+        before = {name: row[name] for name in ("version", "filename", "sha256")}
+        await record(actor, "image.drop_version", "image", str(image_id), before=before)
+        owned = {**row, "renditions": "{}"} if row["is_shown"] else row
+        await purge_after_commit(version_keys_of(entity_type, image_id, owned))
 
 
 async def _delete_rows(ref: EntityRef, rows: Iterable[Any], actor: Actor) -> None:
     keys: list[str] = []
     rows = list(rows)
     versions = await versions_of_images(row["id"] for row in rows)
+    pinned = await holds.pinned_sets_of(row["id"] for row in rows)
     for row in rows:
+        invoices = await holds.invoices_pinned_to([row["id"]]) if row["id"] in pinned else []
         keys += keys_of(ref.type, row)
         for version in versions.get(row["id"], ()):
             keys += version_keys_of(ref.type, row["id"], version)
+        for stored in pinned.get(row["id"], ()):
+            keys += keys_of_set(ref.type, row["id"], stored)
         await database.execute("DELETE FROM image WHERE id = $1", row["id"])
-        before = {"entity": str(ref), "filename": row["filename"], "sha256": row["sha256"]}
+        before: dict[str, Any] = {"entity": str(ref), "filename": row["filename"], "sha256": row["sha256"]}
+        if invoices:
+            before["pinned_on"] = [each.id for each in invoices]
         await record(actor, "image.delete", "image", str(row["id"]), before=before)
     await purge_after_commit(keys)
 

@@ -35,7 +35,7 @@ from portal.storage.links import Links
 from portal.web.answers import json_response, read_json
 from portal.web.forms import read_upload
 from portal.web.once import once
-from portal.web.parameters import PathText, TheActor, TheLinks, TheSettings
+from portal.web.parameters import Force, PathText, TheActor, TheLinks, TheSettings
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
@@ -184,12 +184,14 @@ async def put_one(
 
 @delete(
     "/{type:str}/{id:str}",
-    **permit("editor"),
+    **permit("editor", problems=(409,)),
     operation_id="DeleteEntity",
     summary="Delete an entity with its images and their files, for good",
+    description="409 `pinned` while an invoice is pinned to one of them.",
 )
-async def delete_one(type: TypeName, id: PathText, actor: TheActor, settings: TheSettings) -> None:
-    await delete_entity(parse_ref(type, id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
+async def delete_one(type: TypeName, id: PathText, actor: TheActor, settings: TheSettings, force: Force = "") -> None:
+    limits: dict[str, Any] = {"deletes_per_hour": settings.deletes_per_hour, "force": force == "1"}
+    await delete_entity(parse_ref(type, id), actor=actor, **limits)
     forget_counts()
 
 

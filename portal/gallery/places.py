@@ -1,17 +1,26 @@
 """Places in a gallery and its one primary image: kept dense and single, under the gallery's lock.
 
 Every verb that changes a gallery first locks the entity's row, so changes of one gallery queue up and never deadlock;
-different galleries do not meet.
+different galleries do not meet. Only an invoice's pin needs several: those it locks in the order of their rows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from portal import database
 from portal.entities.kinds import EntityRef
-from portal.errors import NoSuchEntity, NotFound
+from portal.errors import Conflict, NoSuchEntity, NotFound
+
+_SHOWN_BY: Final = """
+    SELECT $1::bigint AS pk
+    UNION SELECT item.pk FROM invoice_line JOIN entity AS item ON item.type = 'inventory_items' AND item.id = invoice_line.item
+        WHERE invoice = $1
+    UNION SELECT image.entity FROM invoice_pin JOIN pinned_picture ON pin = invoice_pin.pk
+        JOIN image ON image.id = pinned_picture.image WHERE invoice = $1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,25 @@ async def lock_gallery(ref: EntityRef) -> LockedGallery:
     )
     if pk is None:
         raise NoSuchEntity(f"There is no {ref}.")
+    return LockedGallery(pk, ref)
+
+
+async def lock_invoice(ref: EntityRef) -> LockedGallery:
+    """An invoice's gallery, those of its items and of the pictures that it is pinned to.
+
+    Raises NoSuchEntity, or Conflict when its lines change at this very moment.
+    """
+    pk = await database.fetch_value("SELECT pk FROM entity WHERE type = $1 AND id = $2", ref.type, ref.id)
+    rows = await database.fetch(
+        f"SELECT pk FROM entity WHERE pk IN ({_SHOWN_BY}) ORDER BY pk FOR NO KEY UPDATE",  # noqa: S608 - a constant
+        pk,
+    )
+    locked = [row["pk"] for row in rows]
+    if pk not in locked:
+        raise NoSuchEntity(f"There is no {ref}.")
+    # asked again under the lock: whoever held it before may have given it other lines
+    if await database.fetch(f"{_SHOWN_BY} EXCEPT SELECT unnest($2::bigint[])", pk, locked):
+        raise Conflict("This invoice has changed at the same moment. Try again.")
     return LockedGallery(pk, ref)
 
 

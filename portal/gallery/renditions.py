@@ -12,6 +12,7 @@ from portal import database
 from portal.errors import FileRefused, Gone, NotFound
 from portal.gallery import places
 from portal.gallery.disposal import keys_of_set, purge_after_commit
+from portal.gallery.holds import is_kept
 from portal.gallery.views import Recipe, decoded
 from portal.imaging.placeholder import data_url
 from portal.imaging.pool import RenderPool
@@ -63,13 +64,11 @@ async def render_all(image_id: UUID, *, store: Store, pool: RenderPool) -> None:
 
 
 async def _is_live(wanted: Wanted) -> bool:
-    """Has another run of the same job let this very set live, before something else was wanted? A kept version keeps it."""
-    return await database.fetch_value(
-        """SELECT EXISTS (SELECT 1 FROM image WHERE id = $1 AND renditions ->> 'of' = $2)
-               OR EXISTS (SELECT 1 FROM image_version WHERE image = $1 AND renditions ->> 'of' = $2)""",
-        wanted.image_id,
-        wanted.of,
+    """Has another run of the same job let this very set live, before something else was wanted? It may be kept since."""
+    is_shown = await database.fetch_value(
+        "SELECT EXISTS (SELECT 1 FROM image WHERE id = $1 AND renditions ->> 'of' = $2)", wanted.image_id, wanted.of
     )
+    return is_shown or await is_kept(wanted.image_id, wanted.of)
 
 
 def _key(wanted: Wanted, name: str) -> str:
@@ -116,17 +115,10 @@ async def _finish(wanted: Wanted, rendered: list[Rendered], placeholder: str) ->
             placeholder,
         )
         before = decoded(row["renditions"])
-        if before and before["of"] != wanted.of and not await _is_kept(wanted.image_id, before["of"]):
+        if before and before["of"] != wanted.of and not await is_kept(wanted.image_id, before["of"]):
             await purge_after_commit(keys_of_set(wanted.entity_type, wanted.image_id, before))
         await places.ensure_primary(gallery)
     return True
-
-
-async def _is_kept(image_id: UUID, of: str) -> bool:
-    """Does an old version own this set? It serves that version as long as its row stands."""
-    return await database.fetch_value(
-        "SELECT EXISTS (SELECT 1 FROM image_version WHERE image = $1 AND renditions ->> 'of' = $2)", image_id, of
-    )
 
 
 def _described(each: Rendered) -> dict[str, Any]:

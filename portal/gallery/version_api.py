@@ -37,6 +37,7 @@ _ID: Final = "01930000-0000-7000-8000-000000000001"
 _EXAMPLE: Final[dict[str, Any]] = {
     "version": 1,
     "is_current": False,
+    "is_pinned": False,
     "filename": "mug-front.jpg",
     "media_type": "image/jpeg",
     "bytes": 3104210,
@@ -89,8 +90,9 @@ async def replace(
 ) -> Response[bytes]:
     """Multipart with `file` and optionally `allow_duplicate`. Id, links, place and text stay; edits and focal point do not.
 
-    What it was before becomes an old version, of which ten are kept. The last whole renditions are served until the new
-    ones are there; `Prefer: wait=N` waits for them. The bytes that the image has already change nothing.
+    What it was before becomes an old version, of which ten are kept, and those that an invoice is pinned to. The last whole
+    renditions are served until the new ones are there; `Prefer: wait=N` waits for them. The bytes that the image has already
+    change nothing.
     """
     wait = wait_seconds(request)
     image = await queries.get_image(parse_image_id(id), links)

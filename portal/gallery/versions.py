@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -20,8 +20,9 @@ from portal.audit.service import record
 from portal.errors import Conflict, Gone, NotFound
 from portal.gallery import places
 from portal.gallery.arrivals import announce_original
-from portal.gallery.disposal import purge_after_commit, refuse_too_many, version_keys_of
+from portal.gallery.disposal import KEPT, drop_old_versions
 from portal.gallery.forms import ReceivedPicture
+from portal.gallery.holds import versions_pinned_of
 from portal.gallery.intake import Rules, refuse_when_disk_is_full, verify_upload
 from portal.gallery.service import lock_image, queue_rendering, refuse_duplicate, refuse_stale
 from portal.gallery.views import FocalPoint, Recipe, RenditionView, decoded, rendition_views
@@ -33,7 +34,6 @@ from portal.storage.links import Links
 from portal.storage.store import KeyTaken, Store
 from portal.tables import Image
 
-KEPT: Final = 10  # old versions of an image
 _OF_BYTES: Final = "filename media_type extension bytes width height frames sha256 placeholder exif fingerprint".split()
 _WANTED: Final = "edits focal_x focal_y".split()
 _FACTS: Final = ", ".join([*_OF_BYTES, *_WANTED, "rendering", "uploaded_by"])
@@ -50,11 +50,13 @@ _SINCE: Final = (
 class VersionView:
     """One version of an image's bytes, with what was wanted of them. `renditions` is empty where none were made.
 
-    `replaced_at` is null for the current one; `created_at` is when these bytes became the image's.
+    `replaced_at` is null for the current one; `created_at` is when these bytes became the image's. One that `is_pinned` is
+    shown by an invoice, and kept beyond the ten.
     """
 
     version: int
     is_current: bool
+    is_pinned: bool
     filename: str
     media_type: str
     bytes: int
@@ -86,16 +88,20 @@ async def versions_of(image_id: UUID, *, links: Links, cursor: str | None = None
     if not rows:
         raise NotFound("There is no picture with this id.")
     wanted = [row for row in rows if before is None or row["version"] < before[0]]
-    now = time.time()
-    shown = [_version_view(row, image_id, rows[0]["type"], links, now) for row in wanted[:limit]]
+    pinned = await versions_pinned_of(image_id)
+    about = (image_id, rows[0]["type"], pinned, links, time.time())
+    shown = [_version_view(row, *about) for row in wanted[:limit]]
     following = encode_cursor([shown[-1].version]) if len(wanted) > limit else None
     return Page(shown, len(rows), following)
 
 
-def _version_view(row: Mapping[str, Any], image_id: UUID, entity_type: str, links: Links, now: float) -> VersionView:
+def _version_view(
+    row: Mapping[str, Any], image_id: UUID, entity_type: str, pinned: Collection[int], links: Links, now: float
+) -> VersionView:
     return VersionView(
         version=row["version"],
         is_current=row["is_current"],
+        is_pinned=row["version"] in pinned,
         filename=row["filename"],
         media_type=row["media_type"],
         bytes=row["bytes"],
@@ -155,7 +161,7 @@ async def replace_file(
         if not await _wants(image_id, received, allow_duplicate, revision):
             return False
         row = await lock_image(image_id, None)
-        await _make_room(gallery, image_id, actor, deletes_per_hour)
+        await drop_old_versions(gallery.ref.type, image_id, KEPT - 1, actor=actor, deletes_per_hour=deletes_per_hour)
         version = await _stored_as(gallery, row, verified.extension, store, lambda key: store.adopt(received.path, key))
         await _become(gallery, row, version, facts, actor, "image.replace", {})
     return True
@@ -213,7 +219,8 @@ async def restore_version(
             return False
         await refuse_when_disk_is_full(store, floor, old["bytes"])
         data = await _whole(store, original_key(gallery.ref.type, image_id, version, old["extension"]), old["sha256"])
-        await _make_room(gallery, image_id, actor, deletes_per_hour, but=version)
+        limits: dict[str, Any] = {"actor": actor, "deletes_per_hour": deletes_per_hour, "but": version}
+        await drop_old_versions(gallery.ref.type, image_id, KEPT - 1, **limits)
         number = await _stored_as(gallery, row, old["extension"], store, lambda key: store.put_new(key, data))
         facts = {name: old[name] for name in (*_OF_BYTES, *_WANTED, "uploaded_by")}
         await _become(gallery, row, number, facts, actor, "image.restore_version", {"restored": version})
@@ -291,28 +298,3 @@ async def _become(
     after = {"version": version, **{name: facts[name] for name in said}, **more}
     await record(actor, action, "image", str(image_id), before=before, after=after)
     await queue_rendering(image_id, version)
-
-
-async def _make_room(
-    gallery: places.LockedGallery, image_id: UUID, actor: Actor, deletes_per_hour: int, *, but: int | None = None
-) -> None:
-    """For one more old version; the version `but` stays. Each that goes counts among an editor's deletes: eleven files
-    would else take away what the picture was.
-
-    Renditions that the image still shows stay: their successors take them away. Raises RateLimited.
-    """
-    dropped = await database.fetch(
-        """DELETE FROM image_version WHERE image = $1 AND version IN (
-               SELECT version FROM image_version WHERE image = $1 ORDER BY version = $3 DESC, version DESC OFFSET $2)
-           RETURNING version, filename, sha256, extension, renditions, renditions ->> 'of' = (
-               SELECT image.renditions ->> 'of' FROM image WHERE id = $1) AS is_shown""",
-        image_id,
-        KEPT - 1,
-        but or 0,
-    )
-    await refuse_too_many(actor, len(dropped), deletes_per_hour)
-    for row in dropped:
-        before = {name: row[name] for name in ("version", "filename", "sha256")}
-        await record(actor, "image.drop_version", "image", str(image_id), before=before)
-        owned = {**row, "renditions": "{}"} if row["is_shown"] else row
-        await purge_after_commit(version_keys_of(gallery.ref.type, image_id, owned))
