@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from portal import database
 from portal.accounts import pages as account_pages
+from portal.accounts.pace import Pace
 from portal.accounts.sessions import SessionMiddleware, authenticate
 from portal.accounts.setup import make_admin_from_settings
 from portal.audit.actors import Actor
@@ -30,6 +31,7 @@ from portal.gallery import edit_pages, entity_api, entity_pages, image_pages, tw
 from portal.gallery import pages as gallery_pages
 from portal.gallery.intake import Intake
 from portal.idempotency import Presence
+from portal.imaging.turnstile import Turnstile
 from portal.maintenance import api as maintenance_api
 from portal.media import api as media_api
 from portal.media.answers import TakeTheLongWay
@@ -53,6 +55,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
     """The portal as an ASGI application; its lifespan opens and closes everything that it needs."""
     parts = Parts.of(settings)
     catalogue, grants = Catalogue(), Grants()
+    slot, pace = Turnstile(), Pace()  # for all that is made only because somebody looks
     state = State(
         {
             "settings": settings,
@@ -72,6 +75,8 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         links=parts.links,
         authenticate=_authenticate,
         address_of=Proxies(settings.trusted_proxies).address_of,
+        slot=slot,
+        pace=pace,
     )
     app = Litestar(
         route_handlers=[images, *_routers()],

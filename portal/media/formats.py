@@ -10,12 +10,12 @@ from uuid import UUID
 
 import structlog
 
+from portal.accounts.pace import Pace
 from portal.errors import PortalError
 from portal.imaging.pool import ON_DEMAND, RenderPool
 from portal.imaging.turnstile import Turnstile
 from portal.media.catalogue import Entry, Source
 from portal.media.hot import FOR_NEXT_TIME, HotBytes
-from portal.media.pace import Pace
 from portal.storage.cache import Cache
 from portal.storage.keys import cache_key
 from portal.storage.store import Store
@@ -56,11 +56,12 @@ class WebpRoom:
         cache: Cache,
         hot: HotBytes,
         slot: Turnstile,
+        pace: Pace,
         is_there: Callable[[UUID], Awaitable[object]],
     ) -> None:
         self._pool, self._store, self._cache, self._hot, self._slot = pool, store, cache, hot, slot
         self._is_there = is_there
-        self._pace = Pace()
+        self._pace = pace
         self._making: dict[str, asyncio.Task[None]] = {}
         self._failed: OrderedDict[str, None] = OrderedDict()
 

@@ -9,6 +9,7 @@ from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from portal.accounts.pace import Pace
 from portal.errors import Gone, NotReady, PortalError, Stale
 from portal.imaging.pool import RenderPool
 from portal.imaging.turnstile import Turnstile
@@ -38,11 +39,16 @@ def image_server(
     links: Links,
     authenticate: Authenticate,
     address_of: Callable[[Scope], str],
+    slot: Turnstile,
+    pace: Pace,
 ) -> ASGIRouteHandler:
-    """The route. `authenticate` tells who asks, and is called only for what not everybody may see."""
-    hot, slot = HotBytes(), Turnstile()
+    """The route. `authenticate` tells who asks, and is called only for what not everybody may see.
+
+    `slot` and `pace` are for all that is made only because somebody looks.
+    """
+    hot = HotBytes()
     prints = PrintRoom(pool, store, hot, slot)
-    webps = WebpRoom(pool, store, cache, hot, slot, catalogue.find)
+    webps = WebpRoom(pool, store, cache, hot, slot, pace, catalogue.find)
 
     @asgi(MOUNT, name="media:serve", is_mount=True, opt={"permission": "scoped"}, copy_scope=False)
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:

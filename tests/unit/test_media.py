@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from portal.accounts.pace import ADDRESSES, BURST, PER_SECOND, Pace
 from portal.media.answers import attachment
 from portal.media.hot import HotBytes
-from portal.media.pace import ADDRESSES, BURST, PER_SECOND, Pace
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 
 from portal.accounts.guards import actor_of
+from portal.accounts.pace import Pace
 from portal.accounts.sessions import SessionMiddleware, authenticate
 from portal.accounts.tokens import create_token
 from portal.audit.actors import SYSTEM, Actor
 from portal.embed import api as embed_api
 from portal.embed import cards, pages
 from portal.embed.keys import Grants
+from portal.imaging.turnstile import Turnstile
 from portal.media import api as media_api
 from portal.media.catalogue import Catalogue
 from portal.media.pages import image_server, straight_to
@@ -54,6 +56,7 @@ class SmallPortal:
 def small_portal(config: Settings, studio: Studio) -> SmallPortal:
     links = Links(config.secret_keys, config.private_types)
     catalogue, grants = Catalogue(), Grants()
+    slot, pace = Turnstile(), Pace()
     serve = image_server(
         catalogue=catalogue,
         store=studio.store,
@@ -62,6 +65,8 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
         links=links,
         authenticate=authenticate,
         address_of=Proxies(config.trusted_proxies).address_of,
+        slot=slot,
+        pace=pace,
     )
     app = Litestar(
         route_handlers=[serve, media_api.router, embed_api.router, pages.router, cards.router],

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from portal import database
+from portal.accounts import pace
 from portal.audit.actors import SYSTEM
 from portal.gallery.disposal import delete_image
 from portal.gallery.tasks import purge_objects
 from portal.imaging.pool import ON_DEMAND
 from portal.maintenance.cleanup import clean_up
-from portal.media import pace
 from portal.media.formats import MOST_WAITING, takes_webp
 from portal.settings import Settings
 from portal.storage.cache import Cache

@@ -1,4 +1,4 @@
-"""How much one address may have made: BURST at once, then PER_SECOND."""
+"""How much one stranger's address may have made: BURST at once, then PER_SECOND. One unit is a rendition in another format."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Pace:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when there were so many
 
-    def allows(self, address: str) -> bool:
-        """Takes a token, if there is one."""
+    def allows(self, address: str, cost: int = 1) -> bool:
+        """Takes so many tokens, if there are as many."""
         who, now = subject(address), self._clock()
         tokens, since = self._buckets.pop(who, (float(BURST), now))
         tokens = min(BURST, tokens + (now - since) * PER_SECOND)
-        is_allowed = tokens >= 1
-        self._buckets[who] = (tokens - is_allowed, now)
+        is_allowed = tokens >= cost
+        self._buckets[who] = (tokens - cost * is_allowed, now)
         if len(self._buckets) > ADDRESSES:
             self._buckets.popitem(last=False)
         return is_allowed
