@@ -37,6 +37,7 @@ from portal.media import api as media_api
 from portal.media.answers import TakeTheLongWay
 from portal.media.catalogue import Catalogue
 from portal.media.pages import image_server, straight_to
+from portal.media.usage import Usage
 from portal.overview import api as overview_api
 from portal.overview import pages as overview_pages
 from portal.parts import Parts
@@ -54,7 +55,7 @@ from portal.web.templating import environment
 def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
     """The portal as an ASGI application; its lifespan opens and closes everything that it needs."""
     parts = Parts.of(settings)
-    catalogue, grants = Catalogue(), Grants()
+    catalogue, grants, usage = Catalogue(), Grants(), Usage()
     slot, pace = Turnstile(), Pace()  # for all that is made only because somebody looks
     state = State(
         {
@@ -63,6 +64,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
             "presence": Presence(),
             "grants": grants,
             "intake": Intake(),
+            "usage": usage,
             "shell_counts": shell_counts,
         }
     )
@@ -77,6 +79,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         address_of=Proxies(settings.trusted_proxies).address_of,
         slot=slot,
         pace=pace,
+        usage=usage,
     )
     app = Litestar(
         route_handlers=[images, *_routers()],
@@ -100,7 +103,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
 async def _opened(app: Litestar, *, listeners: Sequence[Catalogue | Grants], with_worker: bool) -> AsyncIterator[None]:
     """Everything that a running portal needs, opened in order and closed the other way round."""
     parts: Parts = app.state.parts
-    async with parts.opened(), app.state.presence.held():
+    async with parts.opened(), app.state.presence.held(), app.state.usage.flushed():
         await make_admin_from_settings(parts.settings)
         listening = [asyncio.create_task(each.run()) for each in listeners]
         worker = app.state.worker = parts.worker() if with_worker else None

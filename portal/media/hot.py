@@ -84,12 +84,16 @@ class PrintRoom:
         self._pool, self._store, self._hot, self._slot = pool, store, hot, slot
         self._making: dict[str, asyncio.Task[bytes]] = {}
 
+    def has(self, entry: Entry) -> bool:
+        """In memory."""
+        return entry.current is not None and self._hot.get(_key(entry, entry.current)) is not None
+
     async def print_of(self, entry: Entry) -> bytes:
         """Raises NotReady, Gone, Busy when too many different ones are asked for."""
         source = entry.print_from
         if entry.current is None or source is None:
             raise NotReady("This picture is being rendered. Ask again in a moment.", retry_after=2)
-        key = rendition_key(entry.entity_type, entry.image_id, *entry.current, _PRINT)
+        key = _key(entry, entry.current)
         return self._hot.get(key) or await self._once(key, lambda: self._make(key, source))
 
     async def _once(self, key: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -118,3 +122,7 @@ class PrintRoom:
                 raise NotReady("This picture cannot be made for print.") from error
         self._hot.put(key, rendered.data)
         return rendered.data
+
+
+def _key(entry: Entry, of: tuple[int, int]) -> str:
+    return rendition_key(entry.entity_type, entry.image_id, *of, _PRINT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
@@ -15,10 +15,11 @@ from portal.imaging.pool import RenderPool
 from portal.imaging.turnstile import Turnstile
 from portal.media.answers import headers_of, refuse, send_part
 from portal.media.catalogue import Catalogue, Entry, Source
-from portal.media.conditional import Representation, choose
+from portal.media.conditional import Representation, Slice, choose
 from portal.media.formats import WebpRoom, takes_webp
 from portal.media.hot import HotBytes, PrintRoom, read_source
 from portal.media.rights import RETRY, Authenticate, Freshness, check_right, version_asked_for
+from portal.media.usage import Usage
 from portal.media.wish import MOUNT, ORIGINAL, Wish, wish_of
 from portal.storage.cache import Cache
 from portal.storage.links import Links
@@ -30,6 +31,14 @@ class RangeBeyond(PortalError):
     status, code, title = 416, "bad_request", "No such range"
 
 
+class Found(NamedTuple):
+    """What is sent: `data` where it is known already. `is_made`: it was made just now, or stands in for what is to be made."""
+
+    source: Source
+    data: bytes | None
+    is_made: bool = False
+
+
 def image_server(
     *,
     catalogue: Catalogue,
@@ -39,6 +48,7 @@ def image_server(
     links: Links,
     authenticate: Authenticate,
     address_of: Callable[[Scope], str],
+    usage: Usage,
     slot: Turnstile,
     pace: Pace,
 ) -> ASGIRouteHandler:
@@ -73,7 +83,9 @@ def image_server(
         is_public = await check_right(entry, wish, scope, links, authenticate)
         assert entry is not None  # else check_right has raised
         entry, freshness = await version_asked_for(wish, entry, scope, authenticate)
-        source, data, freshness = await _what_is_sent(wish, entry, freshness, scope, prints, webps, address_of)
+        (source, data, is_made), freshness = await _what_is_sent(
+            wish, entry, freshness, scope, prints, webps, address_of
+        )
         what = Representation(source.etag, entry.updated_at, source.bytes)
         part = choose(scope["method"], scope["headers"], what)
         if part.status == 412:
@@ -82,9 +94,11 @@ def image_server(
             error = RangeBeyond(f"The picture has {what.length} bytes; this range lies beyond them.")
             await refuse(scope, send, error, (b"content-range", b"bytes */%d" % what.length))
             return
+        is_hit = not is_made and (data is not None or hot.get(source.key) is not None)
         if data is None and part.status in (200, 206):
             data = await read_source(source, store, hot)
         headers = headers_of(wish, entry, source, is_public, freshness)
+        _count(usage, scope, wish, source, part, is_hit)
         await send_part(send, part, headers, what, None if scope["method"] == "HEAD" else data)
 
     return serve
@@ -126,35 +140,43 @@ async def _what_is_sent(
     prints: PrintRoom,
     webps: WebpRoom,
     address_of: Callable[[Scope], str],
-) -> tuple[Source, bytes | None, Freshness]:
+) -> tuple[Found, Freshness]:
     """The WebP for who takes it; until there is one, the JPEG for a minute. Raises what `_source_of` raises."""
     if not _wants_webp(wish, freshness, scope):
-        return *await _source_of(wish, entry, prints), freshness
+        return await _source_of(wish, entry, prints), freshness
     made = await webps.find(entry, wish.size)
     if made is not None:
-        return *made, freshness
-    source, data = await _source_of(wish, entry, prints)
+        return Found(*made), freshness
+    source, data, _ = await _source_of(wish, entry, prints)
     webps.want(entry, wish.size, address_of(scope))
-    return source, data, "minute"
+    return Found(source, data, is_made=True), "minute"
 
 
-async def _source_of(wish: Wish, entry: Entry, prints: PrintRoom) -> tuple[Source, bytes | None]:
+async def _source_of(wish: Wish, entry: Entry, prints: PrintRoom) -> Found:
     """Which object is sent; its bytes too where they had to be made. Raises NotReady, Gone, Busy."""
     if wish.size == ORIGINAL:
-        return entry.original, None
+        return Found(entry.original, None)
     if entry.current is None:
         if entry.status == "failed":
             raise NotReady("This picture could not be rendered.")
         raise NotReady("This picture is being rendered. Ask again in a moment.", retry_after=RETRY)
     source = entry.renditions.get(wish.size)
     if source is not None:
-        return source, None
+        return Found(source, None)
     if wish.size != "print":
         raise NotReady("This size is being rendered. Ask again in a moment.", retry_after=RETRY)
+    is_there = prints.has(entry)
     data = await prints.print_of(entry)
     like = entry.renditions["optimized"]
     etag = like.etag.replace(b"-optimized", b"-print")  # made of the same original by the same rendering
-    return Source("", len(data), "", etag, like.media_type), data
+    return Found(Source("", len(data), "", etag, like.media_type), data, is_made=not is_there)
+
+
+def _count(usage: Usage, scope: Any, wish: Wish, source: Source, part: Slice, is_hit: bool) -> None:
+    """`is_hit`: its bytes lay in memory or in the cache, as they need not for a 304."""
+    if scope["method"] == "GET":
+        is_hit = is_hit or part.status == 304
+        usage.count(wish.image_id, wish.size, source.media_type, part.stop - part.start, is_hit)
 
 
 def _wants_webp(wish: Wish, freshness: Freshness, scope: Scope) -> bool:

@@ -24,6 +24,7 @@ from portal.imaging.turnstile import Turnstile
 from portal.media import api as media_api
 from portal.media.catalogue import Catalogue
 from portal.media.pages import image_server, straight_to
+from portal.media.usage import Usage
 from portal.settings import Settings
 from portal.storage.cache import Cache
 from portal.storage.links import Links
@@ -67,6 +68,7 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
         address_of=Proxies(config.trusted_proxies).address_of,
         slot=slot,
         pace=pace,
+        usage=Usage(),
     )
     app = Litestar(
         route_handlers=[serve, media_api.router, embed_api.router, pages.router, cards.router],
