@@ -1,0 +1,1 @@
+"""Counts and bytes of all that is stored and served."""
