@@ -192,7 +192,7 @@ def _templates(app: Callable[[], Litestar], settings: Settings) -> JinjaTemplate
     def url_for(name: str, **parameters: Any) -> str:
         return app().route_reverse(name, **parameters)
 
-    made = environment(url_for, settings.timezone)
+    made = environment(url_for, settings.timezone, settings.locale)
     engine = JinjaTemplateEngine.from_environment(made)
     made.globals["url_for"] = url_for  # the engine put its own there, which wants a request
     made.globals.pop("csrf_token", None)

@@ -12,6 +12,7 @@ from portal import database
 from portal.entities.kinds import EntityRef
 from portal.errors import NoSuchEntity, NotFound
 from portal.gallery.views import EntityView, ImageView, LineView, decoded, image_view
+from portal.money import amount_of
 from portal.paging import EXACT_UP_TO, Page, decode_cursor, encode_cursor
 from portal.storage.links import Links
 from portal.tables import Entity, Image, InvoiceLine
@@ -177,7 +178,7 @@ async def entity_views(rows: Sequence[Mapping[str, Any]], links: Links) -> list[
     counts = await _image_counts(pks)
     primaries = await primaries_of(pks, links)
     parents = await _names_of({(row["parent_type"], row["parent_id"]) for row in rows if row["parent_type"]})
-    lines = await _lines_of([row["pk"] for row in rows if row["type"] == "invoices"], links)
+    lines = await _lines_of({row["pk"]: row["currency"] for row in rows if row["type"] == "invoices"}, links)
     return [
         EntityView(
             type=row["type"],
@@ -223,8 +224,9 @@ async def _names_of(refs: set[tuple[str, str]]) -> dict[tuple[str, str], str]:
     return {(row["type"], row["id"]): row["name"] for row in rows}
 
 
-async def _lines_of(invoices: Sequence[int], links: Links) -> dict[int, list[LineView]]:
-    """Each invoice's lines in order; an item that does not exist (yet) has neither name nor picture."""
+async def _lines_of(invoices: Mapping[int, str | None], links: Links) -> dict[int, list[LineView]]:
+    """The lines in order of each of these invoices, given with their currencies; an item that does not exist (yet) has
+    neither name nor picture."""
     if not invoices:
         return {}
     lines = await InvoiceLine.select().where(InvoiceLine.invoice.is_in(list(invoices))).order_by(InvoiceLine.position)
@@ -237,11 +239,14 @@ async def _lines_of(invoices: Sequence[int], links: Links) -> dict[int, list[Lin
     found: dict[int, list[LineView]] = defaultdict(list)
     for line in lines:
         item = items.get(line["item"] or "")
-        found[line["invoice"]].append(_line_view(line, item, pictures.get(item["pk"]) if item else None))
+        picture = pictures.get(item["pk"]) if item else None
+        found[line["invoice"]].append(_line_view(line, item, picture, invoices[line["invoice"]]))
     return found
 
 
-def _line_view(line: Mapping[str, Any], item: Mapping[str, Any] | None, picture: ImageView | None) -> LineView:
+def _line_view(
+    line: Mapping[str, Any], item: Mapping[str, Any] | None, picture: ImageView | None, currency: str | None
+) -> LineView:
     price: Decimal | None = line["unit_price"]
     return LineView(
         position=line["position"],
@@ -250,6 +255,6 @@ def _line_view(line: Mapping[str, Any], item: Mapping[str, Any] | None, picture:
         description=line["description"],
         quantity=line["quantity"],
         unit_price=price,
-        amount=None if price is None else (price * line["quantity"]).quantize(Decimal("0.01")),
+        amount=None if price is None else amount_of(price, line["quantity"], currency),
         picture=picture,
     )

@@ -5,28 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, tzinfo
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+from babel import Locale
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
 from portal.web.assets import STATIC_ROOT, static_url
+from portal.web.writing import ENGLISH, Writing
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
-_NO_MINOR_UNIT = {"ISK", "JPY", "KRW", "VND"}
 _NBSP = "\N{NO-BREAK SPACE}"
 
 
-def environment(url_for: Callable[..., str], zone: tzinfo = UTC) -> Environment:
-    """Undefined names are errors, everything is escaped, times are told in `zone`.
+def environment(url_for: Callable[..., str], zone: tzinfo = UTC, locale: Locale = ENGLISH) -> Environment:
+    """Undefined names are errors, everything is escaped, times are told in `zone`, money and numbers as `locale` writes them.
 
     Globals: `url_for(name, **params)`, `static(path)`, `csrf_field()`, `icons` (name -> what is inside its <svg>).
-    Filters: `bytes`, `day`, `money(currency)`, `number`.
+    Filters: `bytes`, `day`, `date`, `money(currency)`, `number`.
     """
     env = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -35,7 +34,9 @@ def environment(url_for: Callable[..., str], zone: tzinfo = UTC) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(bytes=format_bytes, day=partial(format_day, zone=zone), money=format_money, number=format_number)
+    writing = Writing(locale, zone)
+    env.filters.update(bytes=format_bytes, day=partial(format_day, zone=zone))
+    env.filters.update(date=writing.date, money=writing.money, number=writing.number)
     env.globals.update(url_for=url_for, static=static_url, csrf_field=csrf_field, icons=icon_table())
     return env
 
@@ -89,26 +90,3 @@ def format_day(when: datetime | date | None, now: datetime | None = None, zone: 
         return near + time
     short = f"{day.day} {_MONTHS[day.month - 1]}"
     return short if day.year == today.year else f"{short} {day.year}"
-
-
-def format_money(amount: Decimal | int | None, currency: str | None = None) -> str:
-    """Decimal("1284.5"), "EUR" -> "€1,284.50"; a currency without a sign of its own stands before: "SEK 1,284.50"."""
-    if amount is None:
-        return "—"
-    places = 0 if currency in _NO_MINOR_UNIT else 2
-    text = f"{abs(amount):,.{places}f}"
-    sign = "−" if amount < 0 else ""
-    if not currency:
-        return sign + text
-    symbol = _SYMBOLS.get(currency)
-    return f"{sign}{symbol}{text}" if symbol else f"{sign}{currency}{_NBSP}{text}"
-
-
-def format_number(value: int | float | Decimal | None) -> str:
-    """1284 -> "1,284"; a fraction keeps only the digits it has."""
-    if value is None:
-        return "—"
-    if isinstance(value, int):
-        return f"{value:,}"
-    text = f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

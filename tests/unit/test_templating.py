@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
-from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
 from jinja2 import UndefinedError
 
-from portal.web.templating import environment, format_bytes, format_day, format_money, format_number
+from portal.web.templating import environment, format_bytes, format_day
 
 NOW = datetime(2025, 11, 22, 16, 0, tzinfo=UTC)
 
@@ -63,30 +62,6 @@ def test_times_are_told_in_the_portals_zone() -> None:
 def test_today_is_judged_in_the_zone_of_the_time_itself() -> None:
     auckland = timezone(timedelta(hours=13))
     assert format_day(datetime(2025, 11, 23, 4, 30, tzinfo=auckland), NOW) == "Today 04:30"
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency", "said"),
-    [
-        (Decimal("1284.5"), "EUR", "€1,284.50"),
-        (Decimal("-3"), "EUR", "−€3.00"),
-        (Decimal("1284.5"), "SEK", "SEK 1,284.50"),
-        (Decimal("1500"), "JPY", "JPY 1,500"),
-        (Decimal("12"), None, "12.00"),
-        (Decimal("0.005"), "USD", "$0.00"),
-        (None, "EUR", "—"),
-    ],
-)
-def test_money_has_its_currency(amount: Decimal | None, currency: str | None, said: str) -> None:
-    assert spaces(format_money(amount, currency)) == said
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [(1284, "1,284"), (0, "0"), (Decimal("2.500"), "2.5"), (Decimal("1000"), "1,000"), (1.5, "1.5"), (None, "—")],
-)
-def test_numbers_are_grouped(value: int | float | Decimal | None, said: str) -> None:
-    assert format_number(value) == said
 
 
 def test_undefined_names_are_errors_and_values_are_escaped() -> None:
