@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
-from litestar.types import Scope, Send
+from litestar.types import HTTPScope, Scope, Send
 
 from portal.errors import PortalError
 from portal.media.catalogue import Entry, Source
 from portal.media.conditional import Representation, Slice
 from portal.media.formats import MEDIA_TYPE as WEBP
+from portal.media.originals import Originals, pieces
 from portal.media.rights import Freshness
 from portal.media.wish import ORIGINAL, Wish
 from portal.web.exceptions import problem
@@ -52,6 +53,8 @@ def headers_of(
         (b"cache-control", (_PUBLIC if is_public else _PRIVATE)[freshness]),
         (b"cross-origin-resource-policy", b"same-origin" if wish.size == ORIGINAL else b"cross-origin"),
     ]
+    if is_public and freshness != "never":
+        headers += entry.edge_tags
     if wish.size == ORIGINAL or wish.is_download:
         headers.append((b"content-disposition", attachment(_file_name(wish, entry, source)).encode()))
     headers.append((b"content-type", source.media_type))
@@ -76,14 +79,35 @@ async def send_part(
 ) -> None:
     body = b"" if data is None or part.status == 304 else data
     if part.status == 206:
-        headers.append((b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, what.length)))
         body = body[part.start : part.stop]
+    await _start(send, part, headers, what.length)
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _start(send: Send, part: Slice, headers: list[tuple[bytes, bytes]], length: int) -> None:
+    if part.status == 206:
+        headers.append((b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, length)))
     if part.status == 304:
         headers.remove((b"content-type", dict(headers)[b"content-type"]))
     else:
         headers.append((b"content-length", b"%d" % (part.stop - part.start)))
     await send({"type": "http.response.start", "status": part.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def send_original(
+    scope: HTTPScope, send: Send, part: Slice, headers: list[tuple[bytes, bytes]], source: Source, originals: Originals
+) -> None:
+    """A 200 or 206 piece by piece, or by the web server in front. Raises Gone before anything is sent."""
+    async with originals.opened(source) as file:
+        left = originals.left_to_proxy(source, scope)
+        if left is not None:  # whole, with no body of ours: the range is cut there
+            await _start(send, Slice(200, 0, 0), [*headers, left], source.bytes)
+        else:
+            await _start(send, part, headers, source.bytes)
+        if left is None and scope["method"] == "GET":
+            async for piece in pieces(file, part.start, part.stop):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def refuse(scope: Scope, send: Send, error: PortalError, header: tuple[bytes, bytes]) -> None:

@@ -32,6 +32,18 @@ _OLD_VERSION: Final = """
     FROM image_version v JOIN image i ON i.id = v.image JOIN entity e ON e.pk = i.entity
     WHERE v.image = $1 AND v.version = $2
 """
+_PINNED_SET: Final = """
+    SELECT e.type, i.trashed_at IS NOT NULL AS is_trashed, 'ready' AS status, p.version, p.renditions,
+           split_part(p.renditions ->> 'of', '.', 2)::int AS rendering, pin.pinned_at AS updated_at,
+           coalesce(v.extension, i.extension) AS extension, coalesce(v.media_type, i.media_type) AS media_type,
+           coalesce(v.filename, i.filename) AS filename, coalesce(v.bytes, i.bytes) AS bytes,
+           coalesce(v.sha256, i.sha256) AS sha256, coalesce(v.edits, i.edits) AS edits,
+           CASE WHEN v.pk IS NULL THEN i.focal_x ELSE v.focal_x END AS focal_x,
+           CASE WHEN v.pk IS NULL THEN i.focal_y ELSE v.focal_y END AS focal_y
+    FROM pinned_picture p JOIN invoice_pin pin ON pin.pk = p.pin JOIN image i ON i.id = p.image
+    JOIN entity e ON e.pk = i.entity LEFT JOIN image_version v ON v.image = p.image AND v.version = p.version
+    WHERE p.image = $1 AND p.renditions ->> 'of' = $2 ORDER BY pin.pinned_at LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class Entry:
     """One image. `current` is the version and rendering of the renditions that are whole, None before the first are.
 
     `wanted` is what they will be of after the next rendering; the two are equal unless one is under way.
-    `print_from` is None where that is not known any more.
+    `print_from` is None where that is not known any more. `edge_tags` are the headers by which caches in front know it.
     """
 
     image_id: UUID
@@ -74,6 +86,7 @@ class Entry:
     filename: str
     updated_at: datetime
     last_modified: bytes
+    edge_tags: tuple[tuple[bytes, bytes], ...]
 
 
 class Catalogue:
@@ -111,6 +124,12 @@ async def load_old_version(image_id: UUID, version: int) -> Entry | None:
     return None if row is None else _entry(image_id, row)
 
 
+async def load_pinned_set(image_id: UUID, of: str) -> Entry | None:
+    """A set that an invoice is pinned to, as if it were what the image shows; None where none is (any more)."""
+    row = await database.fetch_row(_PINNED_SET, image_id, of)
+    return None if row is None else _entry(image_id, row)
+
+
 def _entry(image_id: UUID, row: Mapping[str, Any]) -> Entry:
     kind, version = row["type"], row["version"]
     stored = json.loads(row["renditions"])
@@ -134,7 +153,18 @@ def _entry(image_id: UUID, row: Mapping[str, Any]) -> Entry:
         filename=row["filename"],
         updated_at=row["updated_at"],
         last_modified=http_date(row["updated_at"]),
+        edge_tags=_edge_tags(kind, image_id),
     )
+
+
+def _edge_tags(kind: str, image_id: UUID) -> tuple[tuple[bytes, bytes], ...]:
+    """One spelling for Cloudflare and its like, one for Fastly and Varnish."""
+    tag = edge_tag(image_id)
+    return (b"cache-tag", f"{tag},{kind}".encode()), (b"surrogate-key", f"{tag} {kind}".encode())
+
+
+def edge_tag(image_id: UUID) -> str:
+    return f"image-{image_id}"
 
 
 def _print_source(

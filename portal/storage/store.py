@@ -15,6 +15,7 @@ import stat
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -96,6 +97,10 @@ class Store:
     async def read(self, key: str) -> bytes:
         """Raises Gone when the bytes are not there."""
         return await asyncio.to_thread(self._read, key)
+
+    async def open(self, key: str) -> FileIO:
+        """To read piece by piece, and to be closed. Raises Gone when the bytes are not there."""
+        return await asyncio.to_thread(self._open, key)
 
     def path_of(self, key: str) -> Path:
         """For reading by a child process. Raises ValueError for a key that leads out of the root."""
@@ -270,14 +275,18 @@ class Store:
                 self._unlink_all(temp, [draft])
 
     def _read(self, key: str) -> bytes:
+        with self._open(key) as reader, plain_words(), self._lost_means_gone():
+            return reader.readall()
+
+    def _open(self, key: str) -> FileIO:
         *parents, name = _parts(key)
         with contextlib.ExitStack() as stack, plain_words(), self._lost_means_gone():
             folder = self._open_folder(stack, tuple(parents))
-            file = self.disk.open(name, _READ, dir_fd=folder)
-            with os.fdopen(file, "rb", buffering=0) as reader:
-                if not stat.S_ISREG(os.fstat(file).st_mode):
-                    raise OSError(errno.ENOENT, "not a regular file")
-                return reader.readall()
+            reader = os.fdopen(self.disk.open(name, _READ, dir_fd=folder), "rb", buffering=0)
+            if not stat.S_ISREG(os.fstat(reader.fileno()).st_mode):
+                reader.close()
+                raise OSError(errno.ENOENT, "not a regular file")
+            return reader
 
     @contextlib.contextmanager
     def _lost_means_gone(self) -> Generator[None]:

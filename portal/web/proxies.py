@@ -28,8 +28,12 @@ class Proxies:
                 break
         return address
 
+    def bring(self, scope: Scope) -> bool:
+        """Does this request come through one of ours?"""
+        return self._is_ours(_peer(scope))
+
     def say_https(self, scope: Scope) -> bool:
-        return self._is_ours(_peer(scope)) and _said(scope, b"x-forwarded-proto").split(",")[-1].strip() == "https"
+        return self.bring(scope) and _said(scope, b"x-forwarded-proto").split(",")[-1].strip() == "https"
 
     def _is_ours(self, address: str) -> bool:
         if not self._networks:
