@@ -36,6 +36,8 @@ from portal.maintenance import api as maintenance_api
 from portal.media import api as media_api
 from portal.media.answers import TakeTheLongWay
 from portal.media.catalogue import Catalogue
+from portal.media.edge import Edge
+from portal.media.originals import Originals
 from portal.media.pages import image_server, straight_to
 from portal.media.usage import Usage
 from portal.overview import api as overview_api
@@ -69,6 +71,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         }
     )
 
+    proxies = Proxies(settings.trusted_proxies)
     images = image_server(
         catalogue=catalogue,
         store=parts.store,
@@ -76,7 +79,8 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         pool=parts.pool,
         links=parts.links,
         authenticate=_authenticate,
-        address_of=Proxies(settings.trusted_proxies).address_of,
+        address_of=proxies.address_of,
+        originals=Originals(parts.store, settings.sendfile, proxies.bring),
         slot=slot,
         pace=pace,
         usage=usage,
@@ -86,7 +90,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         dependencies=_dependencies(parts),
         exception_handlers={Exception: respond},
         middleware=[AdmissionMiddleware, OnceMiddleware()],
-        lifespan=[partial(_opened, listeners=(catalogue, grants), with_worker=with_worker)],
+        lifespan=[partial(_opened, listeners=(catalogue, grants, Edge(settings)), with_worker=with_worker)],
         openapi_config=openapi_config(),
         template_config=TemplateConfig(instance=_templates(lambda: app, settings)),
         state=state,
@@ -100,7 +104,9 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
 
 
 @contextlib.asynccontextmanager
-async def _opened(app: Litestar, *, listeners: Sequence[Catalogue | Grants], with_worker: bool) -> AsyncIterator[None]:
+async def _opened(
+    app: Litestar, *, listeners: Sequence[Catalogue | Grants | Edge], with_worker: bool
+) -> AsyncIterator[None]:
     """Everything that a running portal needs, opened in order and closed the other way round."""
     parts: Parts = app.state.parts
     async with parts.opened(), app.state.presence.held(), app.state.usage.flushed():

@@ -13,11 +13,12 @@ from portal.accounts.pace import Pace
 from portal.errors import Gone, NotReady, PortalError, Stale
 from portal.imaging.pool import RenderPool
 from portal.imaging.turnstile import Turnstile
-from portal.media.answers import headers_of, refuse, send_part
+from portal.media.answers import headers_of, refuse, send_original, send_part
 from portal.media.catalogue import Catalogue, Entry, Source
 from portal.media.conditional import Representation, Slice, choose
 from portal.media.formats import WebpRoom, takes_webp
 from portal.media.hot import HotBytes, PrintRoom, read_source
+from portal.media.originals import Originals
 from portal.media.rights import RETRY, Authenticate, Freshness, check_right, version_asked_for
 from portal.media.usage import Usage
 from portal.media.wish import MOUNT, ORIGINAL, Wish, wish_of
@@ -51,12 +52,13 @@ def image_server(
     usage: Usage,
     slot: Turnstile,
     pace: Pace,
+    originals: Originals | None = None,
 ) -> ASGIRouteHandler:
     """The route. `authenticate` tells who asks, and is called only for what not everybody may see.
 
-    `slot` and `pace` are for all that is made only because somebody looks.
+    `slot` and `pace` are for all that is made only because somebody looks. Without `originals` we send them ourselves.
     """
-    hot = HotBytes()
+    hot, originals = HotBytes(), originals or Originals(store)
     prints = PrintRoom(pool, store, hot, slot)
     webps = WebpRoom(pool, store, cache, hot, slot, pace, catalogue.find)
 
@@ -87,17 +89,17 @@ def image_server(
             wish, entry, freshness, scope, prints, webps, address_of
         )
         what = Representation(source.etag, entry.updated_at, source.bytes)
-        part = choose(scope["method"], scope["headers"], what)
-        if part.status == 412:
-            raise Stale("The picture has changed since.")
-        if part.status == 416:
-            error = RangeBeyond(f"The picture has {what.length} bytes; this range lies beyond them.")
-            await refuse(scope, send, error, (b"content-range", b"bytes */%d" % what.length))
+        part = await _part_asked_for(scope, send, what)
+        if part is None:
             return
         is_hit = not is_made and (data is not None or hot.get(source.key) is not None)
+        headers = headers_of(wish, entry, source, is_public, freshness)
+        if wish.size == ORIGINAL and part.status in (200, 206):
+            await send_original(scope, send, part, headers, source, originals)
+            _count(usage, scope, wish, source, part, is_hit)
+            return
         if data is None and part.status in (200, 206):
             data = await read_source(source, store, hot)
-        headers = headers_of(wish, entry, source, is_public, freshness)
         _count(usage, scope, wish, source, part, is_hit)
         await send_part(send, part, headers, what, None if scope["method"] == "HEAD" else data)
 
@@ -130,6 +132,18 @@ def straight_to(images: ASGIRouteHandler, app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
 
     return choose_way
+
+
+async def _part_asked_for(scope: Any, send: Send, what: Representation) -> Slice | None:
+    """None where no such range is, and this has been said. Raises Stale."""
+    part = choose(scope["method"], scope["headers"], what)
+    if part.status == 412:
+        raise Stale("The picture has changed since.")
+    if part.status != 416:
+        return part
+    error = RangeBeyond(f"The picture has {what.length} bytes; this range lies beyond them.")
+    await refuse(scope, send, error, (b"content-range", b"bytes */%d" % what.length))
+    return None
 
 
 async def _what_is_sent(
