@@ -23,6 +23,7 @@ from portal.accounts.setup import make_admin_from_settings
 from portal.audit.actors import Actor
 from portal.embed import api as embed_api
 from portal.embed import cards as embed_cards
+from portal.embed import key_pages
 from portal.embed import pages as embed_pages
 from portal.embed.keys import Grants
 from portal.entities.queries import counts_by_type
@@ -165,6 +166,7 @@ def _routers() -> list[Any]:
         embed_pages.router,
         embed_cards.router,
         embed_api.router,
+        key_pages.router,
         maintenance_api.router,
     ]
 

@@ -13,7 +13,7 @@ from litestar import Response, Router, delete, get, post
 from litestar.openapi import ResponseSpec
 
 from portal.accounts.guards import permit
-from portal.embed.frames import snippet
+from portal.embed.handout import NewEmbed, hand_out
 from portal.embed.keys import (
     EmbedView,
     Scope,
@@ -35,8 +35,6 @@ from portal.web.openapi import json_operation
 from portal.web.parameters import Cursor, Http, Limit, PathText, TheActor, TheSettings
 
 FIELDS = ("scope", "presets", "parents", "expires", "captions")
-SHOWN = ("scope", "presets", "parents", "captions", "created_at", "expires_at")
-
 
 _BODY: Final = {
     "scope": {"type": "inventory_items", "id": "MUG-FJORD-BL"},
@@ -52,22 +50,6 @@ class EmbedList:
     embeds: list[EmbedView]
     total: int
     next: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewEmbed:
-    """`key` and `url` are said this once; `snippet` is what the host's page takes."""
-
-    id: UUID
-    key: str
-    url: str
-    snippet: str
-    scope: Scope
-    presets: list[str] | None
-    parents: list[str]
-    captions: bool
-    created_at: datetime
-    expires_at: datetime | None
 
 
 @get(
@@ -103,14 +85,13 @@ async def issue(request: Http, settings: TheSettings, actor: TheActor) -> Respon
 
     async def run(_: Claim | None) -> tuple[int, Any]:
         issued = await issue_key(**asked, private_types=settings.private_types, actor=actor, make_key=make_key)
-        made = await get_key(issued[0])
-        return 201, {name: getattr(made, name) for name in ("id", *SHOWN)}
+        return 201, {"id": issued[0]}
 
     body_hash = hashlib.sha256(encode(sent)).hexdigest()
     answer = await once(request, actor=actor, body_hash=body_hash, run=run)  # keeps the answer without the key
-    made = json.loads(answer.content)
-    key = keys[0] if keys else await _key_again(UUID(made["id"]), request_key or "", settings)
-    return json_response(201, _with_key(made, key, settings.base_url), dict(answer.headers))
+    id = UUID(json.loads(answer.content)["id"])
+    key = keys[0] if keys else await _key_again(id, request_key or "", settings)
+    return json_response(201, hand_out(await get_key(id), key, settings.base_url), dict(answer.headers))
 
 
 async def _key_again(id: UUID, request_key: str, settings: Settings) -> str:
@@ -120,11 +101,6 @@ async def _key_again(id: UUID, request_key: str, settings: Settings) -> str:
         if await is_key_of(id, key):
             return key
     raise Gone("This key was made before and cannot be shown again. Make a new one.")
-
-
-def _with_key(made: dict[str, Any], key: str, base_url: str) -> dict[str, Any]:
-    url, scope = f"{base_url}/embed/k/{key}", Scope(**made["scope"])
-    return {"id": made["id"], "key": key, "url": url, "snippet": snippet(url, scope, base_url), **made}
 
 
 @delete("/{embed_id:str}", name="embed:revoke", summary="Revoke a key at once", **permit("editor"))

@@ -25,11 +25,11 @@ from portal.notices import FreshCache, listen
 from portal.paging import EXACT_UP_TO, Page, decode_cursor, encode_cursor
 
 MOST_PARENTS: Final = 20
+LONGEST_PARENT: Final = 200
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)  # 128 bits in base64url
-_PARENT: Final = re.compile(
-    r"https?://(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?::[0-9]{1,5})?",
-    re.ASCII,
-)
+# A wildcard stands before at least two names: https://*.com would be half the world.
+_LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_PARENT: Final = re.compile(rf"https?://(?:\*\.(?=[^.]+\.))?(?:{_LABEL}\.)*{_LABEL}(?::([0-9]{{1,5}}))?", re.ASCII)
 _COLUMNS: Final = "id, scope_type, scope_id, presets, parents, captions, created_by, created_at, expires_at, revoked_at"
 
 
@@ -91,7 +91,7 @@ async def issue_key(
 
     `make_key` makes the key of an id, 128 bits in base64url; else it is random.
     """
-    chosen, framing = _checked(scope, presets, parents, expires_at, private_types)
+    chosen, framing = check_key(scope, presets, parents, expires_at, private_types)
     id = uuid7()
     key = make_key(id) if make_key else random_key()
     async with database.transaction():
@@ -142,7 +142,7 @@ def _spelled(scope: Scope) -> str:
     return scope.type if scope.id is None else f"{scope.type}/{scope.id}"
 
 
-def _checked(
+def check_key(
     scope: Scope,
     presets: Collection[str] | None,
     parents: Sequence[str],
@@ -155,24 +155,37 @@ def _checked(
         errors["scope"] = f"Name a type ({', '.join(sorted(KINDS))}), and an id of it or none for the whole type."
     if presets is not None and (not presets or not set(presets) <= set(READY)):
         errors["presets"] = f"Use some of {', '.join(READY)}, or leave it out for all."
-    framing = [parent if parent == "*" else parent.lower().rstrip("/") for parent in parents]
-    is_private = scope.type in private_types
-    if len(framing) > MOST_PARENTS or not all(_is_parent(parent, is_private) for parent in framing):
-        errors["parents"] = f"List at most {MOST_PARENTS} origins such as https://shop.example.com."
-    elif is_private and not framing:
-        errors["parents"] = "Name the sites that may show these pictures, as https://shop.example.com."
+    framing = list(dict.fromkeys(parent if parent == "*" else parent.lower().removesuffix("/") for parent in parents))
+    if said := _wrong_with(framing, is_private=scope.type in private_types):
+        errors["parents"] = said
     if expires_at is not None and (expires_at.tzinfo is None or expires_at <= datetime.now(UTC)):
         errors["expires"] = "Use a time that is yet to come, with its zone, or null for a key without an end."
     if errors:
         raise FormError(errors)
-    return (None if presets is None else [name for name in READY if name in presets]), list(dict.fromkeys(framing))
+    return (None if presets is None else [name for name in READY if name in presets]), framing
 
 
-def _is_parent(parent: str, is_private: bool) -> bool:
-    """What frame-ancestors takes and cannot be misread; everybody (`*`) only for what is public anyway."""
-    if parent == "*":
-        return not is_private
-    return len(parent) <= 200 and _PARENT.fullmatch(parent) is not None
+def _wrong_with(parents: Sequence[str], *, is_private: bool) -> str | None:
+    """What to do about the sites that may frame, if anything."""
+    if is_private and not parents:
+        return "Name the sites that may show these pictures, as https://shop.example.com."
+    if len(parents) > MOST_PARENTS:
+        return f"Name at most {MOST_PARENTS} sites; these are {len(parents)}."
+    for parent in parents:
+        if parent == "*" and is_private:
+            return "Private pictures need sites by name; * would let every site show them."
+        if parent != "*" and not _is_origin(parent):
+            return (
+                f"{parent[:60]!r} is not a site's origin. Write scheme and name alone, as https://shop.example.com or "
+                "https://*.example.com, and a name with other letters as browsers do (xn--…)."
+            )
+    return None
+
+
+def _is_origin(parent: str) -> bool:
+    """What frame-ancestors takes and cannot be misread."""
+    match = _PARENT.fullmatch(parent) if len(parent) <= LONGEST_PARENT else None
+    return match is not None and (match[1] is None or 1 <= int(match[1]) <= 65535)
 
 
 async def revoke_key(id: UUID, actor: Actor) -> None:

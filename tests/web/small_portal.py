@@ -46,6 +46,11 @@ async def trash() -> str:
     return "seen"
 
 
+@get("/settings/embeds", name="embed:keys", **permit("editor"))
+async def embed_keys() -> str:
+    return "seen"
+
+
 @get("/entities/{type:str}", name="entities:list", **permit("viewer"))
 async def entities(type: FromPath[str]) -> str:
     return type
@@ -107,6 +112,7 @@ def build(settings: Settings) -> Litestar:
             search,
             trash,
             entities,
+            embed_keys,
             whoami,
             for_editors,
             dangerous,
