@@ -21,6 +21,7 @@ from portal.imaging import render, verify, webp, wire
 from portal.imaging.anatomy import Anatomy, walk
 from portal.imaging.decode import Image
 from portal.imaging.formats import Format, sniff
+from portal.imaging.sheet import draw_sheet
 
 MEMORY_BYTES = 1024**3
 HEAVY_PIXELS = 16_000_000
@@ -72,7 +73,7 @@ def _read_task(tasks: BinaryIO) -> bytes:
 def _answer(task: wire.Task) -> wire.Answer:
     _allow_cpu(task.cpu_seconds)
     try:
-        return _verify(task) if isinstance(task, wire.VerifyTask) else _render(task)
+        return _done(task)
     except FileRefused as refusal:
         return wire.Refused(type(refusal).__name__, refusal.message, repr(refusal.__cause__))
     except MemoryError as error:  # before the decoder, which names its own
@@ -81,6 +82,12 @@ def _answer(task: wire.Task) -> wire.Answer:
         return wire.Failed(error.errno, str(error))
     except Exception as error:
         return wire.Failed(None, f"{type(error).__name__}: {error}")
+
+
+def _done(task: wire.Task) -> wire.Answer:
+    if isinstance(task, wire.VerifyTask):
+        return _verify(task)
+    return _render(task) if isinstance(task, wire.RenderTask) else _draw(task)
 
 
 def _allow_cpu(seconds: int) -> None:
@@ -111,6 +118,16 @@ def _render(task: wire.RenderTask) -> wire.Answer:
     if task.as_webp:
         return wire.RenderDone([webp.render_webp(data, name, task.focal_point, task.edits) for name in task.names])
     return wire.RenderDone(render.render_bytes(data, task.names, task.focal_point, task.edits))
+
+
+def _draw(task: wire.SheetTask) -> wire.Answer:
+    return wire.SheetDone(draw_sheet(task.sheet, task.form, lambda number: _find_bytes(task.paths[number])))
+
+
+def _find_bytes(path: bytes) -> bytes | None:
+    with contextlib.suppress(FileNotFoundError):
+        return Path(os.fsdecode(path)).read_bytes()
+    return None
 
 
 def _is_heavy(format: Format, anatomy: Anatomy, frames: int, *, is_whole: bool = True) -> bool:

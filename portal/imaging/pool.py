@@ -19,6 +19,7 @@ from portal.errors import Busy, FileRefused, NotAnImage, TooManyPixels, Unavaila
 from portal.imaging import wire
 from portal.imaging.edits import NONE, Edits
 from portal.imaging.render import Rendered
+from portal.imaging.sheet import Drawn, Form, Sheet
 from portal.imaging.turnstile import Turnstile
 from portal.imaging.verify import Limits, Verified
 
@@ -87,6 +88,15 @@ class RenderPool:
         answer = await self._ask(self._rendering, task(False), task(True), wall_seconds, priority=priority)
         assert isinstance(answer, wire.RenderDone)
         return answer.renditions
+
+    async def draw_sheet(self, sheet: Sheet, form: Form, pictures: Sequence[Path]) -> Drawn:
+        """`pictures` in the order of their captions. Raises what is not the pictures' fault: a missing one leaves a gap."""
+        paths = tuple(_absolute(path) for path in pictures)
+        task = wire.SheetTask(sheet, form, paths, VERIFY_CPU_SECONDS * RENDER_PATIENCE)
+        wall_seconds = self._wall_seconds * RENDER_PATIENCE
+        answer = await self._ask(self._rendering, task, task, wall_seconds, priority=ON_DEMAND)
+        assert isinstance(answer, wire.SheetDone)
+        return answer.drawn
 
     async def _ask(
         self,

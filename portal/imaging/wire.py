@@ -11,6 +11,7 @@ import msgspec
 
 from portal.imaging.edits import Edits
 from portal.imaging.render import Rendered
+from portal.imaging.sheet import Drawn, Form, Sheet
 from portal.imaging.verify import Limits, Verified
 
 LENGTH = struct.Struct(">I")
@@ -36,12 +37,23 @@ class RenderTask(msgspec.Struct, tag="render", frozen=True):
     may_be_heavy: bool
 
 
+class SheetTask(msgspec.Struct, tag="sheet", frozen=True):
+    sheet: Sheet
+    form: Form
+    paths: tuple[bytes, ...]
+    cpu_seconds: int
+
+
 class VerifyDone(msgspec.Struct, tag="verified", frozen=True):
     verified: Verified
 
 
 class RenderDone(msgspec.Struct, tag="rendered", frozen=True):
     renditions: list[Rendered]
+
+
+class SheetDone(msgspec.Struct, tag="drawn", frozen=True):
+    drawn: Drawn
 
 
 class Heavy(msgspec.Struct, tag="heavy", frozen=True):
@@ -61,8 +73,8 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
     detail: str
 
 
-Task = VerifyTask | RenderTask
-Answer = VerifyDone | RenderDone | Heavy | Refused | Failed
+Task = VerifyTask | RenderTask | SheetTask
+Answer = VerifyDone | RenderDone | SheetDone | Heavy | Refused | Failed
 
 _task_decoder = msgspec.msgpack.Decoder[Task](Task)
 _answer_decoder = msgspec.msgpack.Decoder[Answer](Answer)
