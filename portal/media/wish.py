@@ -16,6 +16,7 @@ MOUNT: Final = "/api/images/serve"
 ORIGINAL: Final = "original"
 FORMATS: Final = ("auto", "jpeg", "webp", "avif")
 _VERSION: Final = re.compile(r"([1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?", re.ASCII)
+_NAMES: Final = frozenset({"size", "format", "v", "exp", "sig", "download", "fallback"})
 _SHORT: Final = 200  # bytes of a query worth remembering
 
 
@@ -54,8 +55,16 @@ def read_wish(path: str, query: bytes) -> Wish:
     if str(image_id) != text:  # one spelling alone: a signed URL with any other byte is no signed URL
         raise unknown()
     v = asked.get("v")
-    is_download = asked.get("download") == "1"
-    return Wish(image_id, size, form, v, _version_of(v), asked.get("exp"), asked.get("sig"), is_download)
+    exp, sig = asked.get("exp"), asked.get("sig")
+    if (exp is not None or sig is not None) and not _is_as_signed(query, asked):
+        sig = ""
+    return Wish(image_id, size, form, v, _version_of(v), exp, sig, asked.get("download") == "1")
+
+
+def _is_as_signed(query: bytes, asked: dict[str, str]) -> bool:
+    """A signature holds for one spelling: each name once and none that we don't know, nothing encoded, the size named."""
+    names_once = query.count(b"&") + 1 == len(asked)
+    return names_once and "size" in asked and asked.keys() <= _NAMES and b"%" not in query and b"+" not in query
 
 
 def _version_of(v: str | None) -> tuple[int, int | None] | None:

@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 import structlog
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger("access")
 
 _HOST: Final = re.compile(rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}?)\.?)(?::[0-9]{1,5})?")
-_SECRET_PATHS: Final = re.compile(r"^/(embed/k|cards/k|password)/[^/?]+")
-_SECRET_FIELDS: Final = re.compile(r"(?<![^&?])(sig|token|key|code)=[^&]*")
+_SECRET_PATHS: Final = re.compile(r"^/(embed/k|cards/k|qr/k|password)/[^/?]+", re.IGNORECASE)
+_SECRET_WITHIN: Final = re.compile(r"/(?:embed|cards|qr)/+k/|[?&](?:sig|token)=", re.IGNORECASE)
+_SECRET_FIELDS: Final = frozenset({"sig", "token", "key", "code"})
+_SLASHES: Final = re.compile("//+")
 _QUIET: Final = ("/static/", "/api/images/serve/", "/health", "/metrics")  # logged only when something is wrong
 _CACHEABLE_BY_NOBODY: Final = (b"text/html", b"application/json", b"application/problem+json")
 
@@ -111,11 +113,29 @@ def _log_line(scope: Scope, status: int, seconds: float) -> None:
 
 
 def redacted(scope: Scope) -> str:
-    """Path and query without keys, tokens and signatures."""
+    """Path and query without keys, tokens and signatures, however they are spelled."""
     raw = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
-    path = _SECRET_PATHS.sub(lambda match: f"/{match[1]}/…", raw.split(b"?")[0].decode("latin-1"))
+    path = _without_keys(raw.split(b"?")[0].decode("latin-1"))
     query = scope.get("query_string", b"").decode("latin-1")
-    return f"{path}?{_SECRET_FIELDS.sub(lambda match: f'{match[1]}=…', query)}" if query else path
+    return f"{path}?{'&'.join(_without_value(pair) for pair in query.split('&'))}" if query else path
+
+
+def _without_keys(path: str) -> str:
+    """Decoded where that is what gives the key away: the router reads the path so too, and takes two slashes for one."""
+    plain = quote(_SLASHES.sub("/", unquote(path)))
+    shown = _SECRET_PATHS.sub(lambda match: f"/{match[1]}/…", plain)
+    return path if shown == plain else shown
+
+
+def _without_value(pair: str) -> str:
+    name, _, value = pair.partition("=")
+    is_secret = unquote_plus(name).lower() in _SECRET_FIELDS or _SECRET_WITHIN.search(_decoded(value))
+    return f"{name}=…" if is_secret and value else pair
+
+
+def _decoded(value: str) -> str:
+    """A value within a value, as the address within `url=`, may be encoded twice."""
+    return unquote_plus(unquote_plus(value))
 
 
 def client_address(scope: Scope) -> str:
