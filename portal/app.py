@@ -34,6 +34,9 @@ from portal.gallery.intake import Intake
 from portal.idempotency import Presence
 from portal.imaging.turnstile import Turnstile
 from portal.maintenance import api as maintenance_api
+from portal.maintenance import metrics
+from portal.maintenance import pages as maintenance_pages
+from portal.maintenance.figures import Figures
 from portal.media import api as media_api
 from portal.media.answers import TakeTheLongWay
 from portal.media.catalogue import Catalogue
@@ -68,6 +71,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
             "grants": grants,
             "intake": Intake(),
             "usage": usage,
+            "figures": Figures(usage, parts.cache),
             "shell_counts": shell_counts,
         }
     )
@@ -168,6 +172,8 @@ def _routers() -> list[Any]:
         embed_api.router,
         key_pages.router,
         maintenance_api.router,
+        maintenance_pages.router,
+        metrics.router,
     ]
 
 

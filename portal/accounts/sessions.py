@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SECURE_COOKIE: Final = "__Host-portal"
 LOOPBACK_COOKIE: Final = "portal"
 # Hot or cookieless: where one of these must know its reader, it asks authenticate() itself.
-_SKIPPED: Final = ("/api/images/serve/", "/static/", "/health", "/embed.js", "/qr/")
+_SKIPPED: Final = ("/api/images/serve/", "/static/", "/health", "/metrics", "/embed.js", "/qr/")
 
 
 class SessionMiddleware:

@@ -77,6 +77,10 @@ class Intake:
         self.reading = asyncio.Semaphore(READ_AT_ONCE)
         self._promises: set[Promise] = set()
 
+    @property
+    def in_hand(self) -> int:
+        return len(self._promises)
+
     @asynccontextmanager
     async def admit(self, store: Store, floor: int, announced: int) -> AsyncIterator[Promise]:
         """Raises Busy, and DiskFull when `announced` bytes would not fit beside those of the others; before a byte is read."""

@@ -19,9 +19,13 @@ class Turnstile:
     """
 
     def __init__(self, places: int = 1) -> None:
-        self._free = places
+        self.places = self._free = places
         self._tickets = count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @property
+    def busy(self) -> int:
+        return self.places - self._free
 
     @contextlib.asynccontextmanager
     async def turn(self, priority: int = 0) -> AsyncGenerator[None]:

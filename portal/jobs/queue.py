@@ -88,3 +88,18 @@ async def enqueue(kind: str, payload: dict[str, Any], *, priority: int = USUAL, 
     """
     queries = queries_on(AsyncpgDriver(database.connection_of_transaction()))
     await queries.enqueue(kind, json.dumps(payload).encode(), priority, dedupe_key=dedupe, on_conflict="skip")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """Jobs that wait (or wait to be tried again), are at work, and were given up."""
+
+    waiting: int = 0
+    active: int = 0
+    failed: int = 0
+
+
+async def queue_counts() -> QueueCounts:
+    rows = await database.fetch("SELECT status::text AS status, count(*) AS jobs FROM pgqueuer GROUP BY status")
+    jobs = {row["status"]: row["jobs"] for row in rows}
+    return QueueCounts(jobs.get("queued", 0), jobs.get("picked", 0), jobs.get("failed", 0))

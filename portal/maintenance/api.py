@@ -11,12 +11,16 @@ from litestar.openapi import ResponseSpec
 
 from portal.accounts.guards import permit
 from portal.errors import FormError, NotFound
+from portal.gallery.queries import get_image, parse_image_id
 from portal.jobs.progress import JobView, get_job, list_jobs, start_job
 from portal.maintenance.cleanup import CLEANUP, refuse_while_running
+from portal.maintenance.figures import Figures
+from portal.maintenance.queries import ImageUsage, UsageReport, usage_of_image
+from portal.maintenance.statistics import Statistics
 from portal.paging import read_limit
 from portal.web.answers import job_url, json_response, read_object
 from portal.web.openapi import json_operation
-from portal.web.parameters import Cursor, Http, Limit, PathText, TheActor
+from portal.web.parameters import Cursor, Http, Limit, PathText, TheActor, TheLinks
 from portal.web.preferences import wait_seconds, wait_until
 
 
@@ -85,4 +89,43 @@ async def job(id: PathText) -> Response[bytes]:
         raise NotFound("There is no job with this id.") from error
 
 
-router = Router("/api", route_handlers=[cleanup, jobs, job], tags=["maintenance"])
+@get(
+    "/images/statistics",
+    summary="What is stored, and what was served of it",
+    description="Sums over all pictures may be half a minute old, for very many pictures a little more. Under `cache`: the"
+    " last 30 days of all processes; hits came out of memory or the cache, or were 304s.",
+    responses={200: ResponseSpec(Statistics, description="Counts and bytes")},
+    **permit("viewer"),
+)
+async def image_statistics(request: Http) -> Response[bytes]:
+    figures: Figures = request.app.state.figures
+    return json_response(200, await figures.statistics())
+
+
+@get(
+    "/images/usage",
+    summary="What is shown how often, what never, what weighs more than it need",
+    description="Of who asked nothing is kept. Days are in UTC; `never_shown` and `unasked` need 90 days of counts.",
+    responses={200: ResponseSpec(UsageReport, description="The last 30 days; at most 20 pictures in each list")},
+    **permit("viewer"),
+)
+async def usage(request: Http, links: TheLinks) -> Response[bytes]:
+    figures: Figures = request.app.state.figures
+    return json_response(200, await figures.usage_report(links))
+
+
+@get(
+    "/images/{id:str}/usage",
+    summary="How often one picture was served",
+    description="All that was served in the last 30 days, to staff too.",
+    responses={200: ResponseSpec(ImageUsage, description="At most ten seconds old")},
+    **permit("viewer"),
+)
+async def usage_of_one(links: TheLinks, id: PathText) -> Response[bytes]:
+    image = await get_image(parse_image_id(id), links)
+    return json_response(200, await usage_of_image(UUID(image.id)))
+
+
+router = Router(
+    "/api", route_handlers=[cleanup, jobs, job, image_statistics, usage, usage_of_one], tags=["maintenance"]
+)
