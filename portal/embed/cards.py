@@ -24,7 +24,7 @@ from portal.embed.frames import (
 from portal.embed.head import head_of
 from portal.embed.keys import EmbedGrant, unknown_key
 from portal.embed.pages import asked_entity, grants_of, no_such
-from portal.embed.shown import Shown, shown_of
+from portal.embed.shown import Shown, note_opening, shown_of
 from portal.entities.kinds import EntityRef, is_entity_id, parse_ref
 from portal.errors import NoSuchEntity, NotFound
 from portal.gallery.queries import get_entity
@@ -55,6 +55,7 @@ async def show_keyed_card(request: Http, key: PathText, settings: TheSettings, l
     ref = grant.entity(asked_entity(request))
     if ref.type not in CARD_TYPES:
         raise unknown_key()
+    await note_opening(request, ref)
     ours = links_for(grant, links)
     shown = await shown_of(ref, links=ours)
     if ref.type != "invoices":  # an invoice names its customer anyway

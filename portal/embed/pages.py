@@ -11,7 +11,7 @@ from portal.accounts.guards import actor_of, may_see, permit
 from portal.embed.frames import for_visitor, frame_headers, links_for, read_options, with_options, with_presets
 from portal.embed.head import head_of
 from portal.embed.keys import EmbedGrant, Grants
-from portal.embed.shown import shown_of
+from portal.embed.shown import note_opening, shown_of
 from portal.entities.kinds import EntityRef, parse_ref
 from portal.errors import NoSuchEntity
 from portal.settings import Settings
@@ -32,6 +32,7 @@ async def show_gallery(request: Http, kind: PathText, id: PathText, settings: Th
 async def show_keyed(request: Http, key: PathText, settings: TheSettings, links: TheLinks) -> Template:
     grant = await grants_of(request).find_key(key)
     ref = grant.entity(asked_entity(request))
+    await note_opening(request, ref)
     path = f"/embed/k/{key}" if grant.scope.id is not None else f"/embed/k/{key}?id={ref.id}"
     return await _page(request, ref, grant, path, settings, links)
 

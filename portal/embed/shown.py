@@ -2,26 +2,68 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
+import structlog
+
+from portal.accounts.guards import actor_of
 from portal.entities.kinds import EntityRef
+from portal.gallery.pins import PinView, find_pin, pin_at_first_opening
 from portal.gallery.queries import gallery_of, get_entity
 from portal.gallery.views import EntityView, ImageView
 from portal.storage.links import Links
+from portal.web.heads import method_of
+from portal.web.parameters import Http
+
+log = structlog.get_logger()
 
 ALL = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The entity, and of its gallery what is ready, in its order."""
+    """The entity, and of its gallery what is ready, in its order. An invoice that is pinned shows both, its own pictures and
+    those of its lines, as they were at `pinned_at`."""
 
     entity: EntityView
     images: list[ImageView]
+    pinned_at: datetime | None = None
 
 
 async def shown_of(ref: EntityRef, *, links: Links, limit: int = ALL) -> Shown:
     """Raises NoSuchEntity."""
     entity = await get_entity(ref, links)
+    pin = await find_pin(ref, links) if ref.type == "invoices" else None
+    if pin is not None:
+        return _as_pinned(entity, pin, limit)
     images = await gallery_of(ref, links=links, public=True, limit=limit)
     return Shown(entity, images.items)
+
+
+def _as_pinned(entity: EntityView, pin: PinView, limit: int) -> Shown:
+    own = [each.image for each in pin.pictures if each.item is None]
+    of_items = {each.item: each.image for each in pin.pictures}
+    lines = [
+        dataclasses.replace(line, picture=of_items.get(line.item)) if line.item in pin.items else line
+        for line in entity.lines
+    ]
+    changed: dict[str, Any] = {"primary": own[0] if own else None, "image_count": len(own), "lines": lines}
+    return Shown(dataclasses.replace(entity, **changed), own[:limit], pin.pinned_at)
+
+
+async def note_opening(request: Http, ref: EntityRef) -> None:
+    """Somebody opens this by its key: an invoice is pinned then, the first time. The one GET that changes anything.
+
+    Staff only look at what will be sent, a HEAD or a browser that fetches ahead at nothing. The page comes whatever happens.
+    """
+    if ref.type != "invoices" or actor_of(request) is not None or method_of(request.scope) != "GET":
+        return
+    if "prefetch" in request.headers.get("sec-purpose", ""):
+        return
+    try:
+        await pin_at_first_opening(ref)
+    except Exception as error:  # whatever it is: the next opening tries again
+        log.warning("not pinned", invoice=ref.id, cause=repr(error))

@@ -19,7 +19,7 @@ from portal.media.conditional import Representation, Slice, choose
 from portal.media.formats import WebpRoom, takes_webp
 from portal.media.hot import HotBytes, PrintRoom, read_source
 from portal.media.originals import Originals
-from portal.media.rights import RETRY, Authenticate, Freshness, check_right, version_asked_for
+from portal.media.rights import RETRY, Authenticate, Freshness, permitted
 from portal.media.usage import Usage
 from portal.media.wish import MOUNT, ORIGINAL, Wish, wish_of
 from portal.storage.cache import Cache
@@ -82,9 +82,7 @@ def image_server(
             await answer(scope, send, wish, fresh)
 
     async def answer(scope: Any, send: Send, wish: Wish, entry: Entry | None) -> None:
-        is_public = await check_right(entry, wish, scope, links, authenticate)
-        assert entry is not None  # else check_right has raised
-        entry, freshness = await version_asked_for(wish, entry, scope, authenticate)
+        entry, freshness, is_public = await permitted(entry, wish, scope, links, authenticate)
         (source, data, is_made), freshness = await _what_is_sent(
             wish, entry, freshness, scope, prints, webps, address_of
         )

@@ -10,32 +10,65 @@ from litestar.types import Scope
 
 from portal.audit.actors import Actor
 from portal.errors import Gone, NotFound, NotReady, Unauthenticated
-from portal.media.catalogue import Entry, load_old_version
+from portal.media.catalogue import Entry, load_old_version, load_pinned_set
 from portal.media.wish import ORIGINAL, Wish, unknown
-from portal.storage.links import Links
+from portal.storage.links import Kind, Links
 
 Authenticate = Callable[[Scope], Awaitable[Actor | None]]
 Freshness = Literal["never", "minute", "day", "immutable"]
+Right = Literal["everybody's", "reader's", "rendition", "pinned"]
 RETRY: Final = 2
 
 
-async def check_right(entry: Entry | None, wish: Wish, scope: Scope, links: Links, authenticate: Authenticate) -> bool:
-    """Is the answer everybody's? Raises NotFound, alike for what is not there and what is not theirs; Gone, Unauthenticated."""
+async def permitted(
+    entry: Entry | None, wish: Wish, scope: Scope, links: Links, authenticate: Authenticate
+) -> tuple[Entry, Freshness, bool]:
+    """What is answered from, how long that stays the answer, and whether it is everybody's. Raises what the two steps raise."""
+    right = await check_right(entry, wish, scope, links, authenticate)
+    assert entry is not None  # else check_right has raised
+    if right == "pinned":
+        return await _pinned_entry(wish, entry), "immutable", False
+    found, freshness = await version_asked_for(wish, entry, scope, authenticate)
+    return found, freshness, right == "everybody's"
+
+
+async def check_right(entry: Entry | None, wish: Wish, scope: Scope, links: Links, authenticate: Authenticate) -> Right:
+    """By which right is it seen? Raises NotFound, alike for what is not there and what is not theirs; Gone, Unauthenticated."""
     refusal: NotFound | Gone = unknown()
-    if entry is not None and not entry.is_trashed and wish.size != ORIGINAL:
-        is_public = entry.entity_type not in links.private_types
+    if entry is not None and wish.size != ORIGINAL:
         if wish.sig is None and wish.exp is None:
-            if is_public:
-                return True
+            if not entry.is_trashed and entry.entity_type not in links.private_types:
+                return "everybody's"
         else:
             try:
-                if links.check(wish.image_id, wish.size, wish.v or "", wish.exp or "", wish.sig or "", time.time()):
-                    return False
+                kind = _signed_as(wish, links)
+                if kind == "pinned" or (kind == "rendition" and not entry.is_trashed):
+                    return kind
             except Gone as error:
                 refusal = error
     if not _has_credentials(scope) or await authenticate(scope) is None or entry is None:
         raise refusal
-    return False
+    return "reader's"
+
+
+def _signed_as(wish: Wish, links: Links) -> Kind | None:
+    """None where it is no signature of ours over this. Raises Gone when its time is over."""
+    said = (wish.image_id, wish.size, wish.v or "", wish.exp or "", wish.sig or "", time.time())
+    kinds: tuple[Kind, ...] = ("rendition", "pinned")
+    return next((kind for kind in kinds if links.check(*said, kind)), None)
+
+
+async def _pinned_entry(wish: Wish, entry: Entry) -> Entry:
+    """The very set that an invoice is pinned to, be it outdated or its picture in the trash. Raises NotFound when the pin is off.
+
+    The database is asked each time another set is shown by now: that is rare, and a pin that is taken off is heard of at once.
+    """
+    if wish.version == entry.current and not entry.is_trashed:
+        return entry
+    pinned = await load_pinned_set(wish.image_id, wish.v or "")
+    if pinned is None:
+        raise NotFound("No invoice is pinned to this picture any more.")
+    return pinned
 
 
 def _freshness(wish: Wish, entry: Entry) -> Freshness:
