@@ -144,7 +144,7 @@ async def _made_context(made: NewEmbed, links: Links) -> dict[str, Any]:
     return {
         "made": made,
         "entity": entity,
-        "kind": KINDS[made.scope.type],
+        "shown_kind": KINDS[made.scope.type],
         "has_card": made.scope.type in CARD_TYPES,
     }
 
