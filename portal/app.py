@@ -25,7 +25,9 @@ from portal.embed import api as embed_api
 from portal.embed import cards as embed_cards
 from portal.embed import key_pages
 from portal.embed import pages as embed_pages
+from portal.embed import sheets as embed_sheets
 from portal.embed.keys import Grants
+from portal.embed.sheet_room import SheetRoom
 from portal.entities.queries import counts_by_type
 from portal.gallery import api as gallery_api
 from portal.gallery import edit_pages, entity_api, entity_pages, image_pages, twin_routes, version_api
@@ -69,6 +71,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
             "parts": parts,
             "presence": Presence(),
             "grants": grants,
+            "sheets": SheetRoom(parts.pool, parts.store, slot, pace),
             "intake": Intake(),
             "usage": usage,
             "figures": Figures(usage, parts.cache),
@@ -168,6 +171,7 @@ def _routers() -> list[Any]:
         entity_api.router,
         media_api.router,
         embed_pages.router,
+        embed_sheets.router,
         embed_cards.router,
         embed_api.router,
         key_pages.router,

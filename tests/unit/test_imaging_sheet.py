@@ -33,14 +33,14 @@ def drawn(form: Form, count: int, *, size: tuple[int, int] = (800, 600), caption
     return draw_sheet(sheet, form, lambda number: plain(number, size))
 
 
-def pages(made: Drawn, scale: float = 1) -> list[Image.Image]:
+def pages(made: Drawn, scale: int = 1) -> list[Image.Image]:
     with pypdfium2.PdfDocument(made.data) as pdf:
         return [page.render(scale=scale).to_pil().convert("RGB") for page in pdf]
 
 
 def box_of(page: Image.Image, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
     apart = ImageChops.difference(page, Image.new("RGB", page.size, colour))
-    near = [channel.point(lambda value: 255 * (value < 12)) for channel in apart.split()]
+    near = [channel.point([255 * (value < 12) for value in range(256)]) for channel in apart.split()]
     box = ImageChops.darker(ImageChops.darker(near[0], near[1]), near[2]).getbbox()
     assert box is not None
     return box
@@ -138,7 +138,7 @@ def test_a_picture_that_cannot_be_read_leaves_its_place_empty(broken: bytes | No
 
 def test_an_empty_one_says_so_and_one_of_many_says_how_many_more() -> None:
     def words(made: Drawn) -> Image.Image:
-        return Image.open(io.BytesIO(made.data)).convert("L").point(lambda value: 255 * (value < 200))
+        return Image.open(io.BytesIO(made.data)).convert("L").point([255 * (value < 200) for value in range(256)])
 
     empty = words(drawn("jpg", 0))
     assert empty.width == JPEG_WIDTH

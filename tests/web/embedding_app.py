@@ -18,8 +18,9 @@ from portal.accounts.sessions import SessionMiddleware, authenticate
 from portal.accounts.tokens import create_token
 from portal.audit.actors import SYSTEM, Actor
 from portal.embed import api as embed_api
-from portal.embed import cards, pages
+from portal.embed import cards, pages, sheets
 from portal.embed.keys import Grants
+from portal.embed.sheet_room import SheetRoom
 from portal.imaging.turnstile import Turnstile
 from portal.media import api as media_api
 from portal.media.catalogue import Catalogue
@@ -71,14 +72,14 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
         usage=Usage(),
     )
     app = Litestar(
-        route_handlers=[serve, media_api.router, embed_api.router, pages.router, cards.router],
+        route_handlers=[serve, media_api.router, embed_api.router, pages.router, sheets.router, cards.router],
         exception_handlers={Exception: respond},
         dependencies={
             "settings": Provide(lambda: config, sync_to_thread=False),
             "links": Provide(lambda: links, sync_to_thread=False),
             "actor": Provide(_actor, sync_to_thread=False),
         },
-        state=State({"settings": config, "grants": grants}),
+        state=State({"settings": config, "grants": grants, "sheets": SheetRoom(studio.pool, studio.store, slot, pace)}),
         template_config=TemplateConfig(instance=_templates()),
         middleware=[AdmissionMiddleware],
         openapi_config=None,
