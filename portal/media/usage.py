@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 FLUSH_SECONDS: Final = 10.0
 LAST_FLUSH_SECONDS: Final = 5.0  # what a portal that ends waits for a database that does not answer
+KEPT_DAYS: Final = 400  # of single images: a year, and the same month of the one before
 MOST_IMAGES: Final = 50_000  # counts kept for a database that is away, by image, size and day; about 20 MB
 _DAY: Final = 86_400
 _EPOCH: Final = date(1970, 1, 1)
@@ -184,6 +185,14 @@ class Usage:
             Served(_date(day), size, _format(kind), *figures)
             for (size, kind, day), figures in [*found, *self._counts.sizes.items()]
         ]
+
+
+async def forget_old_usage(*, dry_run: bool) -> int:
+    """How many rows of single images are (or, in a dry run, would be) removed. What was sent in all is kept for good."""
+    first = datetime.now(UTC).date() - timedelta(days=KEPT_DAYS)
+    if dry_run:
+        return await database.fetch_value("SELECT count(*) FROM image_usage WHERE day < $1", first)
+    return await database.execute("DELETE FROM image_usage WHERE day < $1", first)
 
 
 async def _was_committed(transaction: str) -> bool:
