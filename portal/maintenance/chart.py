@@ -81,10 +81,10 @@ def _bar(day: Day, x: float, pitch: float, scale: float, *, has_label: bool) -> 
 
 
 def _round_up(most: int) -> int:
-    """To 4, 8, 20, 40, 80, 200, …: a number that four steps lead up to in whole ones."""
+    """To 4, 8, 12, 20, 40, 80, …: four steps lead up to it in round numbers."""
     unit = 1
     while True:
-        for step in (4, 8, 20):
+        for step in (4, 8, 12, 20):
             if most <= step * unit:
                 return step * unit
         unit *= 10
