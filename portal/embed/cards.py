@@ -23,8 +23,9 @@ from portal.embed.frames import (
 )
 from portal.embed.head import head_of
 from portal.embed.keys import EmbedGrant, unknown_key
+from portal.embed.openings import note_opening
 from portal.embed.pages import asked_entity, grants_of, no_such
-from portal.embed.shown import Shown, note_opening, shown_of
+from portal.embed.shown import Shown, shown_of
 from portal.entities.kinds import EntityRef, is_entity_id, parse_ref
 from portal.errors import NoSuchEntity, NotFound
 from portal.gallery.queries import get_entity

@@ -11,7 +11,8 @@ from portal.accounts.guards import actor_of, may_see, permit
 from portal.embed.frames import for_visitor, frame_headers, links_for, read_options, with_options, with_presets
 from portal.embed.head import head_of
 from portal.embed.keys import EmbedGrant, Grants
-from portal.embed.shown import note_opening, shown_of
+from portal.embed.openings import note_opening
+from portal.embed.shown import shown_of
 from portal.entities.kinds import EntityRef, parse_ref
 from portal.errors import NoSuchEntity
 from portal.settings import Settings

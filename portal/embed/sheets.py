@@ -12,9 +12,10 @@ from litestar import Response, Router, get
 from portal.accounts.guards import actor_of, may_see, permit
 from portal.embed.frames import frame_headers, links_for, read_options, with_presets
 from portal.embed.keys import EmbedGrant
+from portal.embed.openings import note_opening
 from portal.embed.pages import asked_entity, grants_of, no_such
 from portal.embed.sheet_room import Order, SheetRoom
-from portal.embed.shown import Shown, note_opening, shown_of
+from portal.embed.shown import Shown, shown_of
 from portal.entities.kinds import EntityRef, parse_ref
 from portal.gallery.views import EntityView, ImageView
 from portal.imaging.sheet import MOST, Form, Sheet, columns_of

@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import structlog
-
-from portal.accounts.guards import actor_of
 from portal.entities.kinds import EntityRef
-from portal.gallery.pins import PinView, find_pin, pin_at_first_opening
+from portal.gallery.pins import PinView, find_pin
 from portal.gallery.queries import gallery_of, get_entity
 from portal.gallery.views import EntityView, ImageView
 from portal.storage.links import Links
-from portal.web.heads import method_of
-from portal.web.parameters import Http
-
-log = structlog.get_logger()
 
 ALL = 1000
 
@@ -52,18 +45,3 @@ def _as_pinned(entity: EntityView, pin: PinView, limit: int) -> Shown:
     ]
     changed: dict[str, Any] = {"primary": own[0] if own else None, "image_count": len(own), "lines": lines}
     return Shown(dataclasses.replace(entity, **changed), own[:limit], pin.pinned_at)
-
-
-async def note_opening(request: Http, ref: EntityRef) -> None:
-    """Somebody opens this by its key: an invoice is pinned then, the first time. The one GET that changes anything.
-
-    Staff only look at what will be sent, a HEAD or a browser that fetches ahead at nothing. The page comes whatever happens.
-    """
-    if ref.type != "invoices" or actor_of(request) is not None or method_of(request.scope) != "GET":
-        return
-    if "prefetch" in request.headers.get("sec-purpose", ""):
-        return
-    try:
-        await pin_at_first_opening(ref)
-    except Exception as error:  # whatever it is: the next opening tries again
-        log.warning("not pinned", invoice=ref.id, cause=repr(error))

@@ -1,0 +1,28 @@
+"""What it means that somebody opens a frame or a card by its key."""
+
+from __future__ import annotations
+
+import structlog
+
+from portal.accounts.guards import actor_of
+from portal.entities.kinds import EntityRef
+from portal.gallery.pins import pin_at_first_opening
+from portal.web.heads import method_of
+from portal.web.parameters import Http
+
+log = structlog.get_logger()
+
+
+async def note_opening(request: Http, ref: EntityRef) -> None:
+    """Somebody opens this by its key: an invoice is pinned then, the first time. The one GET that changes anything.
+
+    Staff only look at what will be sent, a HEAD or a browser that fetches ahead at nothing. The page comes whatever happens.
+    """
+    if ref.type != "invoices" or actor_of(request) is not None or method_of(request.scope) != "GET":
+        return
+    if "prefetch" in request.headers.get("sec-purpose", ""):
+        return
+    try:
+        await pin_at_first_opening(ref)
+    except Exception as error:  # whatever it is: the next opening tries again
+        log.warning("not pinned", invoice=ref.id, cause=repr(error))
