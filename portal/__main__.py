@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import datetime as dt
-import json
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from portal import logs
-from portal import settings as portal_settings
 from portal.accounts import tokens, users
 from portal.audit.actors import ROLES, SYSTEM
-from portal.errors import FormError, PortalError
+from portal.command import as_json, load_settings, with_parts
+from portal.embed_commands import embed
+from portal.errors import PortalError
 from portal.parts import Parts
-from portal.settings import SettingError, Settings
 
-T = TypeVar("T")
 ROLE = click.Choice(ROLES)
-
-
-def load_settings() -> Settings:
-    try:
-        settings = portal_settings.load()
-    except SettingError as error:
-        raise click.ClickException(str(error)) from error
-    logs.configure(settings)
-    return settings
-
-
-def with_parts(work: Callable[[Parts], Coroutine[Any, Any, T]], *, with_children: bool = False) -> T:
-    """Run `work` with the parts open; what a person should read becomes one line on stderr and exit code 1."""
-    settings = load_settings()
-
-    async def run() -> T:
-        async with Parts.of(settings).opened(with_children=with_children) as parts:
-            return await work(parts)
-
-    try:
-        return asyncio.run(run())
-    except FormError as error:
-        raise click.ClickException("\n".join(f"{name}: {text}" for name, text in error.errors.items())) from error
-    except PortalError as error:
-        raise click.ClickException(error.message) from error
-
-
-def as_json(value: Any) -> str:
-    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -242,6 +209,8 @@ def cleanup(apply: bool, is_json: bool) -> None:
         f"{report.orphaned_objects} orphaned objects, {report.temp_files} temporary files, "
         f"{report.cached_files} cached files and {report.trashed_images} pictures of the trash, {report.bytes} bytes, {done}."
     )
+    if report.pinned_images:
+        click.echo(f"Invoices are pinned to {report.pinned_images} more pictures of the trash: they stay.")
 
 
 @main.command()
@@ -267,6 +236,9 @@ def fsck(is_json: bool) -> None:
         click.echo(f"{count} findings", err=True)
         sys.exit(1)
     click.echo("Sound: every row has its bytes, every object its row.", err=True)
+
+
+main.add_command(embed)
 
 
 if __name__ == "__main__":

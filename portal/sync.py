@@ -21,7 +21,7 @@ import os
 import shutil
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -29,6 +29,9 @@ from uuid import UUID, uuid4
 from portal import logs
 from portal import settings as portal_settings
 from portal.audit.actors import Actor
+from portal.embed import keys as embed_keys
+from portal.embed.handout import NewEmbed, hand_out
+from portal.embed.keys import EmbedView, Scope
 from portal.entities.forms import parse_entity
 from portal.entities.imports import ImportReport, import_rows
 from portal.entities.kinds import parse_ref
@@ -247,6 +250,39 @@ class Portal:
     def delete(self, image_id: UUID | str) -> None:
         """For good. Raises NotFound."""
         self._call(disposal.delete_image(_uuid(image_id), actor=self._actor, deletes_per_hour=0))
+
+    def issue_key(
+        self,
+        type: str,
+        id: str | None = None,
+        *,
+        presets: Sequence[str] | None = None,
+        parents: Sequence[str] = (),
+        expires_at: datetime | None = None,
+        captions: bool = True,
+    ) -> NewEmbed:
+        """An embed key for one gallery, or without `id` for the whole type; said this once. Raises FormError, NoSuchEntity."""
+        settings = self._parts.settings
+        key_id, key = self._call(
+            embed_keys.issue_key(
+                Scope(type, id),
+                presets=presets,
+                parents=parents,
+                expires_at=expires_at,
+                captions=captions,
+                private_types=settings.private_types,
+                actor=self._actor,
+            )
+        )
+        return hand_out(self._call(embed_keys.get_key(key_id)), key, settings.base_url)
+
+    def keys(self, *, cursor: str | None = None, limit: int = 200) -> Page[EmbedView]:
+        """Embed keys, newest first, without the revoked ones."""
+        return self._call(embed_keys.list_keys(cursor=cursor, limit=limit))
+
+    def revoke_key(self, key_id: UUID | str) -> None:
+        """At once, in every process. Raises NotFound."""
+        self._call(embed_keys.revoke_key(_uuid(key_id), self._actor))
 
     def wait_until_ready(self, *image_ids: UUID | str) -> None:
         """Work the queue until each of these images is ready (with what is wanted of it now), failed or gone."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +110,72 @@ def test_a_token_is_alone_on_stdout_and_works_until_it_is_revoked(beside: Runnin
     run(beside, "token", "revoke", "host")
     assert httpx.get(f"{beside.url}/api/images", headers=headers).status_code == 401
     assert "\trevoked\t" in run(beside, "token", "list").stdout
+
+
+SHOP = "https://shop.example.com"
+KEYED = """
+import portal.sync
+from portal.errors import FormError, NotFound
+with portal.sync.open() as p:
+    p.put_entity("customers", "C-9", name="Ana Berg")
+    made = p.issue_key("customers", "C-9", parents=["https://shop.example.com"], presets=["card"])
+    print(made.url.endswith(made.key), made.key in made.snippet, [each.id for each in p.keys().items] == [made.id])
+    p.revoke_key(made.id)
+    for wrong in (lambda: p.revoke_key(made.id), lambda: p.issue_key("customers", "C-9")):
+        try:
+            wrong()
+        except (NotFound, FormError) as error:
+            print(error.code)
+"""
+
+
+def test_an_embed_key_is_made_listed_and_revoked_beside_a_server(beside: RunningPortal, tmp_path: Path) -> None:
+    file = tmp_path / "shop.jsonl"
+    file.write_text(json.dumps({"type": "customers", "id": "C-8", "name": "Ana Berg"}))
+    run(beside, "entities", "import", str(file))
+    words = ["embed", "create", "customers", "C-8", "--parent", SHOP, "--preset", "card", "--expires", "30d"]
+    url, nothing, frame, script_tag = run(beside, *words).stdout.splitlines()
+    assert (url.startswith(f"{beside.url}/embed/k/"), nothing) == (True, "")
+    assert f'src="{url}"' in frame
+    assert script_tag == f'<script src="{beside.url}/embed.js" async></script>'
+    made = json.loads(run(beside, *words, "--no-captions", "--json").stdout)
+    assert {"id", "key", "url", "snippet", "scope", "created_at"} <= set(made)
+    assert (made["presets"], made["captions"], made["scope"]) == (["card"], False, {"type": "customers", "id": "C-8"})
+    listed = run(beside, "embed", "list").stdout
+    assert f"{made['id']}\tcustomers/C-8\texpires in 29 days\t{SHOP}\tsystem\n" in listed
+    assert made["key"] not in listed
+    said = json.loads(run(beside, "embed", "list", "--json").stdout)
+    assert (said["total"], said["embeds"][0]["id"]) == (2, made["id"])
+    assert httpx.get(made["url"]).status_code == 200
+    assert run(beside, "embed", "revoke", made["id"]).stdout == ""
+    ends = time.monotonic() + 1
+    while httpx.get(made["url"]).status_code == 200:
+        assert time.monotonic() < ends, "the server still shows what is revoked"
+    assert httpx.get(made["url"]).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["create", "customers", "nobody", "--parent", SHOP], "There is no customers/nobody"),
+        (["create", "customers"], "parents: "),
+        (["create", "customers", "--parent", SHOP, "--expires", "2001-01-01"], "expires: "),
+        (["create", "companies", "--parent", f"{SHOP}/path"], "parents: "),
+        (["revoke", "01890a5d-ac96-774b-bcce-b302099a80c7"], "There is no such embed key"),
+    ],
+)
+def test_what_no_embed_key_can_be_is_one_line(beside: RunningPortal, words: list[str], said: str) -> None:
+    done = run(beside, "embed", *words, code=1)
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+    assert done.stderr.startswith(f"Error: {said}")
+
+
+def test_embed_keys_need_no_server_and_scripts_make_them_too(fresh: RunningPortal) -> None:
+    assert script(fresh, KEYED).stdout.splitlines() == ["True True True", "not_found", "bad_field"]
+    assert run(fresh, "embed", "create", "companies").stdout.startswith(f"{fresh.url}/embed/k/")
+    assert run(fresh, "embed", "list").stdout.count("\n") == 1
+    for wrong in (["create", "pets"], ["create", "companies", "--preset", "original"], ["revoke", "x"]):
+        assert "Error: Invalid value" in run(fresh, "embed", *wrong, code=2).stderr
 
 
 def test_import_names_bad_rows_by_line(beside: RunningPortal, tmp_path: Path) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Final, Literal
 from urllib.parse import urlencode, urlsplit
 
-from portal.embed.keys import EmbedGrant, Scope
+from portal.embed.keys import EmbedGrant
 from portal.embed.shown import ALL
 from portal.gallery.views import EntityView, ImageView, RenditionView
 from portal.imaging.presets import PRESETS
@@ -51,16 +50,6 @@ def with_options(path: str, options: Options) -> str:
     }
     query = urlencode({name: value for name, value in said.items() if value is not None})
     return f"{path}{'&' if '?' in path else '?'}{query}" if query else path
-
-
-def snippet(url: str, scope: Scope, base_url: str) -> str:
-    """What is pasted into the host's page. Of a whole type, the host puts the entity's id where ID stands."""
-    source = url if scope.id is not None else f"{url}?id=ID"
-    return (
-        f'<iframe src="{escape(source)}" sandbox="allow-scripts" title="Pictures" loading="lazy" '
-        f'referrerpolicy="no-referrer" width="100%" height="320" frameborder="0" data-portal-embed></iframe>\n'
-        f'<script src="{escape(base_url)}/embed.js" async></script>'
-    )
 
 
 def frame_headers(

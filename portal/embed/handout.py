@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from uuid import UUID
 
-from portal.embed.frames import snippet
 from portal.embed.keys import EmbedView, Scope
 
 
@@ -39,4 +39,14 @@ def hand_out(made: EmbedView, key: str, base_url: str) -> NewEmbed:
         made.captions,
         made.created_at,
         made.expires_at,
+    )
+
+
+def snippet(url: str, scope: Scope, base_url: str) -> str:
+    """What is pasted into the host's page. Of a whole type, the host puts the entity's id where ID stands."""
+    source = url if scope.id is not None else f"{url}?id=ID"
+    return (
+        f'<iframe src="{escape(source)}" sandbox="allow-scripts" title="Pictures" loading="lazy" '
+        f'referrerpolicy="no-referrer" width="100%" height="320" frameborder="0" data-portal-embed></iframe>\n'
+        f'<script src="{escape(base_url)}/embed.js" async></script>'
     )

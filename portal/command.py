@@ -1,0 +1,47 @@
+"""What every sub-command begins with: the settings, the parts opened, and an error as one line on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from portal import logs
+from portal import settings as portal_settings
+from portal.errors import FormError, PortalError
+from portal.parts import Parts
+from portal.settings import SettingError, Settings
+
+T = TypeVar("T")
+
+
+def load_settings() -> Settings:
+    try:
+        settings = portal_settings.load()
+    except SettingError as error:
+        raise click.ClickException(str(error)) from error
+    logs.configure(settings)
+    return settings
+
+
+def with_parts(work: Callable[[Parts], Coroutine[Any, Any, T]], *, with_children: bool = False) -> T:
+    """Run `work` with the parts open; what a person should read becomes one line on stderr and exit code 1."""
+    settings = load_settings()
+
+    async def run() -> T:
+        async with Parts.of(settings).opened(with_children=with_children) as parts:
+            return await work(parts)
+
+    try:
+        return asyncio.run(run())
+    except FormError as error:
+        raise click.ClickException("\n".join(f"{name}: {text}" for name, text in error.errors.items())) from error
+    except PortalError as error:
+        raise click.ClickException(error.message) from error
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False)
