@@ -171,7 +171,7 @@ def _log(error: PortalError, raised: Exception) -> None:
 
 def wants_json(request: AnyRequest) -> bool:
     path, accept = request.scope["path"], request.headers.get("accept", "")
-    if path == "/api" or path.startswith("/api/"):
+    if path in ("/api", "/metrics") or path.startswith("/api/"):
         return True
     return "application/problem+json" in accept or ("application/json" in accept and "text/html" not in accept)
 
