@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from litestar import Response, Router, delete, get, post, put
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example
+from litestar.params import QueryParameter
 
 from portal.accounts.guards import may_see, permit
 from portal.entities.kinds import KINDS, EntityRef, parse_ref
@@ -24,6 +25,7 @@ from portal.gallery.image_objects import (
     VisitorGallery,
     for_visitor,
 )
+from portal.gallery.prints import for_print, read_for
 from portal.gallery.queries import parse_image_id
 from portal.gallery.twins import read_hash
 from portal.gallery.uploads import MAX_FILES, Outcome, add_file, add_files, body_hash, received
@@ -52,6 +54,7 @@ from portal.web.parameters import (
 )
 from portal.web.preferences import wait_seconds, wait_until
 
+For = Annotated[str | None, QueryParameter(name="for", description="`print` adds what is printed of each picture.")]
 STATUSES: Final = ("pending", "processing", "ready", "failed")
 _EXAMPLES: Final = [Example(summary="A picture that is ready", value=IMAGE_EXAMPLE)]
 IMAGE: Final = {
@@ -183,21 +186,27 @@ async def gallery(
     settings: TheSettings,
     links: TheLinks,
     actor: TheReader,
+    for_: For = None,
     limit: Limit = None,
     cursor: Cursor = None,
 ) -> Response[bytes]:
-    """Public types need no credentials; then only ready pictures are listed, with the fields a visitor may know."""
-    ref = parse_ref(type, id)
+    """Public types need no credentials; then only ready pictures are listed, with the fields a visitor may know.
+
+    With `for=print` each picture has `print`: the URL of its print rendition, that one's pixels, and its millimetres in the
+    box of 90 x 68 mm at 300 dpi.
+    """
+    ref, is_for_print = parse_ref(type, id), read_for(for_)
     if not may_see(actor, ref.type, settings.private_types):
         raise NoSuchEntity(f"There is no {ref}.")
     entity = await queries.get_entity(ref, links)
     is_visitor = actor is None
     page = await queries.gallery_of(ref, links=links, public=is_visitor, cursor=cursor, limit=read_limit(limit))
+    items = await for_print(page.items, links) if is_for_print else page.items
     if is_visitor:
-        images = [for_visitor(image) for image in page.items]
+        images = [for_visitor(image) for image in items]
         shown = VisitorEntity(ref.type, ref.id, entity.name)
         return json_response(200, VisitorGallery(shown, images, page.total, page.next))
-    return json_response(200, Gallery(entity_object(entity), page.items, page.total, page.next))
+    return json_response(200, Gallery(entity_object(entity), items, page.total, page.next))
 
 
 @get(

@@ -27,6 +27,7 @@ from portal.entities.service import put_entity
 from portal.errors import BadRequest, FormError, Stale, TooLarge, UnsupportedFormat
 from portal.gallery.disposal import delete_entity
 from portal.gallery.entity_objects import EntityList, EntityObject, InvoiceObject, entity_object
+from portal.gallery.prints import lines_for_print, read_for
 from portal.gallery.queries import entity_views, get_entity
 from portal.idempotency import Claim
 from portal.paging import read_limit
@@ -121,6 +122,7 @@ class _ImportOperation(Operation):
         self.request_body = RequestBody(content=content, required=True)
 
 
+For = Annotated[str | None, QueryParameter(name="for", description="`print` adds what is printed of pictures.")]
 OneEntity = EntityObject | InvoiceObject
 TypeName = Annotated[str, PathParameter(description=f"One of {', '.join(KINDS)}.")]
 
@@ -156,8 +158,9 @@ async def list_all(
     summary="Read one entity",
     responses={200: ResponseSpec(OneEntity, description="With the primary picture; an invoice's lines with theirs")},
 )
-async def get_one(type: TypeName, id: PathText, links: TheLinks) -> Response[bytes]:
-    return await _answer(200, parse_ref(type, id), links)
+async def get_one(type: TypeName, id: PathText, links: TheLinks, for_: For = None) -> Response[bytes]:
+    """With `for=print` the pictures of an invoice's lines have `print`, as those of a gallery."""
+    return await _answer(200, parse_ref(type, id), links, is_for_print=read_for(for_))
 
 
 @put(
@@ -241,8 +244,10 @@ def _nothing_imported(report: ImportReport) -> FormError:
     )
 
 
-async def _answer(status: int, ref: EntityRef, links: Links) -> Response[bytes]:
+async def _answer(status: int, ref: EntityRef, links: Links, *, is_for_print: bool = False) -> Response[bytes]:
     view = await get_entity(ref, links)
+    if is_for_print:
+        view = await lines_for_print(view, links)
     return json_response(status, entity_object(view), {"ETag": _etag(view.updated_at)})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from portal.entities.forms import money_text
 from portal.entities.kinds import EntityRef
+from portal.gallery.prints import ImageForPrint
 from portal.gallery.views import EntityView, ImageView, LineView
 
 
@@ -22,7 +23,7 @@ class LineObject:
     quantity: str
     unit_price: str | None
     amount: str | None
-    picture: ImageView | None
+    picture: ImageView | ImageForPrint | None
 
 
 @dataclass(frozen=True)

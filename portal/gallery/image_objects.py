@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from portal.gallery.entity_objects import EntityObject, InvoiceObject
+from portal.gallery.prints import ImageForPrint, PrintView
 from portal.gallery.views import ImageView, RenditionView
 
 _ID: Final = "01930000-0000-7000-8000-000000000001"
@@ -67,6 +68,11 @@ class VisitorImage:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitorImageForPrint(VisitorImage):
+    print: PrintView | None
+
+
+@dataclass(frozen=True, slots=True)
 class VisitorEntity:
     type: str
     id: str
@@ -75,20 +81,20 @@ class VisitorEntity:
 
 @dataclass(frozen=True, slots=True)
 class VisitorGallery:
-    """Only what is ready, in `total` too."""
+    """Only what is ready, in `total` too. With `for=print` each image has `print`."""
 
     entity: VisitorEntity
-    images: list[VisitorImage]
+    images: list[VisitorImage] | list[VisitorImageForPrint]
     total: int
     next: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """In the order in which it is shown."""
+    """In the order in which it is shown. With `for=print` each image has `print`."""
 
     entity: EntityObject | InvoiceObject
-    images: list[ImageView]
+    images: list[ImageView] | list[ImageForPrint]
     total: int
     next: str | None
 
@@ -120,4 +126,5 @@ class UploadReport:
 
 
 def for_visitor(image: ImageView) -> VisitorImage:
-    return VisitorImage(**{name: getattr(image, name) for name in VisitorImage.__dataclass_fields__})
+    kind = VisitorImageForPrint if isinstance(image, ImageForPrint) else VisitorImage
+    return kind(**{name: getattr(image, name) for name in kind.__dataclass_fields__})

@@ -1,0 +1,102 @@
+"""What an invoice on paper needs to know of pictures: the print rendition's URL, its pixels, and its millimetres."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+from portal import database
+from portal.errors import FormError
+from portal.gallery.views import EntityView, ImageView, decoded, recipe_of, rendition_of
+from portal.imaging.geometry import fit_within
+from portal.imaging.presets import PRESETS
+from portal.storage.links import Links
+
+DPI: Final = 300
+PRINT: Final = PRESETS["print"]
+_MM_PER_INCH: Final = 25.4
+# A version before the present one is shown until the present one is rendered: of that one the size counts.
+_QUERY: Final = """
+    SELECT i.id, i.renditions, i.version, i.rendering, i.extension, i.edits, i.focal_x, i.focal_y,
+           coalesce(v.width, i.width) AS width, coalesce(v.height, i.height) AS height
+    FROM image i LEFT JOIN image_version v
+         ON v.image = i.id AND v.version::text = split_part(i.renditions ->> 'of', '.', 1) AND v.version <> i.version
+    WHERE i.id = ANY($1::uuid[]) AND i.renditions ->> 'of' IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PrintBox:
+    """The room that a picture has on paper."""
+
+    width_mm: float
+    height_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class PrintView:
+    """The whole picture, fitted into the box and never enlarged. Pixels as they are in what `url` gives, millimetres at `dpi`."""
+
+    url: str
+    width: int
+    height: int
+    width_mm: float
+    height_mm: float
+    box: PrintBox
+    dpi: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageForPrint(ImageView):
+    """`print` is null until the picture was ready once."""
+
+    print: PrintView | None
+
+
+BOX: Final = PrintBox(round(PRINT.width / DPI * _MM_PER_INCH), round(PRINT.height / DPI * _MM_PER_INCH))
+
+
+async def for_print(images: Iterable[ImageView], links: Links) -> list[ImageForPrint]:
+    """The same pictures, each with what is printed of it."""
+    shown = list(images)
+    rows = await database.fetch(_QUERY, [image.id for image in shown])
+    by_id, now = {str(row["id"]): row for row in rows}, time.time()
+    return [_with_print(image, by_id.get(image.id), links, now) for image in shown]
+
+
+async def lines_for_print(entity: EntityView, links: Links) -> EntityView:
+    """The pictures of its lines too."""
+    pictures = {line.picture.id: line.picture for line in entity.lines if line.picture is not None}
+    printed = {image.id: image for image in await for_print(pictures.values(), links)}
+    lines = [replace(line, picture=printed.get(line.picture.id) if line.picture else None) for line in entity.lines]
+    return replace(entity, lines=lines)
+
+
+def read_for(text: str | None) -> bool:
+    """Is it for print? Raises FormError for any other purpose."""
+    if text not in (None, "", "print"):
+        raise FormError({"for": "Use print, or leave it out."})
+    return text == "print"
+
+
+def _with_print(image: ImageView, row: Mapping[str, Any] | None, links: Links, now: float) -> ImageForPrint:
+    facts = {field.name: getattr(image, field.name) for field in fields(ImageView)}
+    return ImageForPrint(**facts, print=None if row is None else _print_of(image, row, links, now))
+
+
+def _print_of(image: ImageView, row: Mapping[str, Any], links: Links, now: float) -> PrintView | None:
+    """None where it is not known any more what the renditions were made of: nothing can be printed of it then."""
+    stored = decoded(row["renditions"])
+    recipe = recipe_of(stored, row)
+    if recipe is None:
+        return None
+    whole = recipe.edits.size_of((row["width"], row["height"]))
+    width, height = fit_within(whole, (PRINT.width, PRINT.height))
+    url = links.rendition(row["id"], image.entity.type, PRINT.name, *rendition_of(stored), now)
+    return PrintView(url, width, height, _mm(width), _mm(height), BOX, DPI)
+
+
+def _mm(pixels: int) -> float:
+    return round(pixels / DPI * _MM_PER_INCH, 1)
