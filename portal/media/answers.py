@@ -19,8 +19,9 @@ from portal.media.rights import Freshness
 from portal.media.wish import ORIGINAL, Wish
 from portal.web.exceptions import problem
 
+_RANGES: Final = (b"accept-ranges", b"bytes")
 _ALWAYS: Final = (
-    (b"accept-ranges", b"bytes"),
+    _RANGES,
     (b"vary", b"Accept"),
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; sandbox"),
@@ -100,7 +101,8 @@ async def send_original(
     """A 200 or 206 piece by piece, or by the web server in front. Raises Gone before anything is sent."""
     async with originals.opened(source) as file:
         left = originals.left_to_proxy(source, scope)
-        if left is not None:  # whole, with no body of ours: the range is cut there
+        if left is not None:  # whole, with no body of ours: ranges are cut there, and promised
+            headers.remove(_RANGES)
             await _start(send, Slice(200, 0, 0), [*headers, left], source.bytes)
         else:
             await _start(send, part, headers, source.bytes)
