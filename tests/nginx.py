@@ -22,7 +22,7 @@ def running_nginx(folder: Path, portal: int, storage: Path) -> Iterator[str]:
     """Its address; it passes on to `portal`, a port. Skips the test where there is no nginx."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin")
     if program is None:
-        pytest.skip("nginx is not installed (apt-get install --no-install-recommends nginx-light)")
+        pytest.skip("nginx is not installed (apt-get install --no-install-recommends nginx)")
     port = _free_port()
     (folder / "portal.conf").write_text(_documented(folder, port, portal, storage))
     (folder / "nginx.conf").write_text(_around(folder))
