@@ -17,9 +17,22 @@ def test_a_qr_picture_can_be_read_back():
     assert found.text == TEXT
 
 
-def test_the_scale_is_pixels_for_each_module():
-    sides = [Image.open(io.BytesIO(qr_png("a", scale))).width for scale in (1, 8)]
-    assert sides[1] == 8 * sides[0]
+@pytest.mark.parametrize("size", [64, 200, 1024])
+def test_a_qr_picture_has_the_size_that_is_asked_for_and_keeps_its_quiet_zone(size: int):
+    picture = Image.open(io.BytesIO(qr_png("https://example.test/cards/k/x", size))).convert("L")
+    assert picture.size == (size, size)
+    (found,) = zxingcpp.read_barcodes(picture)
+    assert found.text == "https://example.test/cards/k/x"
+    black = picture.point(lambda value: 255 - value).getbbox()
+    assert black is not None
+    module = (black[2] - black[0]) / 33  # a code of version 4: 33 modules
+    assert min(black[0], black[1], size - black[2], size - black[3]) >= 3.9 * module
+
+
+def test_a_qr_picture_is_larger_than_asked_where_the_code_needs_it():
+    picture = Image.open(io.BytesIO(qr_png("x" * 600, 64))).convert("L")
+    assert picture.width > 64
+    assert zxingcpp.read_barcodes(picture.resize((picture.width * 3, picture.width * 3), Image.Resampling.NEAREST))
 
 
 def test_a_qr_drawing_scales_and_carries_no_style():
