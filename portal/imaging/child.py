@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from portal.errors import FileRefused, TooManyPixels
-from portal.imaging import render, verify, webp, wire
+from portal.imaging import modern, render, verify, wire
 from portal.imaging.anatomy import Anatomy, walk
 from portal.imaging.decode import Image
 from portal.imaging.formats import Format, sniff
@@ -115,8 +115,9 @@ def _render(task: wire.RenderTask) -> wire.Answer:
         and _is_heavy(format, walk(data, format), frames=1, is_whole=task.edits.crop is None)
     ):
         return wire.Heavy()
-    if task.as_webp:
-        return wire.RenderDone([webp.render_webp(data, name, task.focal_point, task.edits) for name in task.names])
+    if task.is_modern:
+        made = (modern.render_modern(data, name, task.focal_point, task.edits) for name in task.names)
+        return wire.RenderDone([each for both in made for each in both])
     return wire.RenderDone(render.render_bytes(data, task.names, task.focal_point, task.edits))
 
 

@@ -49,6 +49,12 @@ class RenderPool:
     async def close(self) -> None:
         await asyncio.gather(self._verifying.close(), self._rendering.close(), self._heavy.close())
 
+    @property
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Of each lane, how many places are busy and how many there are."""
+        turns = {"verify": self._verifying.turns, "render": self._rendering.turns, "heavy": self._heavy_turn}
+        return {name: (turn.busy, turn.places) for name, turn in turns.items()}
+
     async def verify(self, path: Path, filename: str, limits: Limits) -> Verified:
         """Raises a FileRefused; Busy when too many others wait; Unavailable or OSError when it is not the picture's fault."""
 
@@ -74,14 +80,14 @@ class RenderPool:
         focal_point: tuple[float, float] | None = None,
         edits: Edits = NONE,
         *,
-        as_webp: bool = False,
+        modern: bool = False,
         priority: int = RENDITIONS,
     ) -> list[Rendered]:
-        """Raises as `verify` does."""
+        """As JPEG; `modern`: as WebP, and as AVIF where that is smaller. Raises as `verify` does."""
 
         def task(may_be_heavy: bool) -> wire.Task:
             cpu_seconds = VERIFY_CPU_SECONDS * RENDER_PATIENCE
-            wanted = (tuple(names), focal_point, edits, as_webp)
+            wanted = (tuple(names), focal_point, edits, modern)
             return wire.RenderTask(_absolute(path), *wanted, cpu_seconds, may_be_heavy)
 
         wall_seconds = self._wall_seconds * RENDER_PATIENCE
@@ -196,7 +202,7 @@ class _Lane:
 
     def __init__(self, size: int, nice: int) -> None:
         self._nice = nice
-        self._slots = Turnstile(size)
+        self.turns = Turnstile(size)
         self._idle: list[_Child] = []
         self._dying: list[_Child] = []
         self._closed = False
@@ -214,7 +220,7 @@ class _Lane:
 
     def slot(self, priority: int) -> contextlib.AbstractAsyncContextManager[None]:
         """To be held while one asks."""
-        return self._slots.turn(priority)
+        return self.turns.turn(priority)
 
     async def ask(self, task: wire.Task, wall_seconds: float) -> wire.Answer:
         message = wire.pack(task)

@@ -32,7 +32,7 @@ class RenderTask(msgspec.Struct, tag="render", frozen=True):
     names: tuple[str, ...]
     focal_point: tuple[float, float] | None
     edits: Edits
-    as_webp: bool
+    is_modern: bool  # WebP and AVIF
     cpu_seconds: int
     may_be_heavy: bool
 

@@ -13,7 +13,6 @@ from litestar.types import HTTPScope, Scope, Send
 from portal.errors import PortalError
 from portal.media.catalogue import Entry, Source
 from portal.media.conditional import Representation, Slice
-from portal.media.formats import MEDIA_TYPE as WEBP
 from portal.media.originals import Originals, pieces
 from portal.media.rights import Freshness
 from portal.media.wish import ORIGINAL, Wish
@@ -26,6 +25,7 @@ _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; sandbox"),
 )
+_ENDINGS: Final = {b"image/webp": "webp", b"image/avif": "avif"}
 _PUBLIC: Final[Mapping[Freshness, bytes]] = {
     "never": b"private, no-store",
     "minute": b"public, max-age=60",
@@ -66,7 +66,7 @@ def _file_name(wish: Wish, entry: Entry, source: Source) -> str:
     if wish.size == ORIGINAL:
         return entry.filename
     stem = entry.filename.rpartition(".")[0] or entry.filename
-    return f"{stem}-{wish.size}.{'webp' if source.media_type == WEBP else 'jpg'}"
+    return f"{stem}-{wish.size}.{_ENDINGS.get(source.media_type, 'jpg')}"
 
 
 def attachment(filename: str) -> str:

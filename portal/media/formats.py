@@ -1,51 +1,48 @@
-"""WebP, for who takes it: made when first asked for, and until then the JPEG is good enough."""
+"""Renditions that are made only when somebody asks for them: WebP, AVIF where it is smaller, and the print size."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+import contextlib
+import hashlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 import structlog
 
 from portal.accounts.pace import Pace
-from portal.errors import PortalError
+from portal.errors import FileRefused, Gone, NotReady, PortalError
 from portal.imaging.pool import ON_DEMAND, RenderPool
+from portal.imaging.render import Rendered
 from portal.imaging.turnstile import Turnstile
+from portal.media.accept import MEDIA_TYPES, Better
 from portal.media.catalogue import Entry, Source
-from portal.media.hot import FOR_NEXT_TIME, HotBytes
+from portal.media.hot import HotBytes
 from portal.storage.cache import Cache
-from portal.storage.keys import cache_key
+from portal.storage.keys import CacheFormat, cache_key
 from portal.storage.store import Store
 
 log = structlog.get_logger()
+_T = TypeVar("_T")
 
-MEDIA_TYPE: Final = b"image/webp"
+AWAITED, FOR_NEXT_TIME = range(2)  # priorities in the slot
 MOST_WAITING: Final = 16
-MOST_FAILED: Final = 10_000  # keys of which it is known that they can't be made
+MOST_REMEMBERED: Final = 10_000
+_PRINT: Final = "print"
+_TYPES: Final[dict[CacheFormat, bytes]] = {**MEDIA_TYPES, "jpg": b"image/jpeg"}
 
 
-def takes_webp(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Does Accept name it? `*/*` alone does not: scripts send that, and mean nothing by it."""
-    for name, value in headers:
-        if name == b"accept" and MEDIA_TYPE in value:
-            return any(_is_wanted(part) for part in value.split(b","))
-    return False
+class Made(NamedTuple):
+    source: Source
+    data: bytes
 
 
-def _is_wanted(part: bytes) -> bool:
-    name, *parameters = (each.strip() for each in part.split(b";"))
-    return name == MEDIA_TYPE and not any(each.replace(b" ", b"") in _NEVER for each in parameters)
+class MadeRoom:
+    """Finds them in memory and in the cache. What is not there is made behind everything else, one at a time on this machine,
+    once however many ask.
 
-
-_NEVER: Final = frozenset({b"q=0", b"q=0.0", b"q=0.00", b"q=0.000"})
-
-
-class WebpRoom:
-    """Finds WebP renditions; what is not there is made behind everything else, one at a time, once however many ask.
-
+    A picture's WebP and AVIF are made together and the AVIF is put first: where there is a WebP alone, AVIF does not pay.
     `is_there` tells whether an image still is: one that is deleted meanwhile leaves nothing behind.
     """
 
@@ -62,56 +59,158 @@ class WebpRoom:
         self._pool, self._store, self._cache, self._hot, self._slot = pool, store, cache, hot, slot
         self._is_there = is_there
         self._pace = pace
-        self._making: dict[str, asyncio.Task[None]] = {}
-        self._failed: OrderedDict[str, None] = OrderedDict()
+        self._making, self._printing = _Once[None](), _Once[Made]()
+        self._never: dict[str, None] = {}  # keys of which it is known that they can't be made, or don't pay
 
-    async def find(self, entry: Entry, size: str) -> tuple[Source, bytes] | None:
-        """None when there is none yet."""
-        key = _key(entry, size)
-        if key is None or key in self._making or key in self._failed:
+    async def find_better(self, entry: Entry, size: str, takes: Sequence[Better]) -> Made | Literal["jpeg", "later"]:
+        """`takes`: liked best first. "jpeg" where none of them pays, "later" where there may be one."""
+        webp = _key(entry, size, "webp")
+        if webp is None or webp in self._making or webp in self._never:
+            return "later"
+        avif = webp.removesuffix("webp") + "avif"
+        for format in takes:
+            made = await self._find(avif if format == "avif" else webp, format)
+            if made is not None:
+                if format == "webp" and takes[0] == "avif":
+                    self._remember(avif)
+                return made
+        if "webp" in takes or await self._find(webp, "webp") is None:
+            return "later"
+        self._remember(avif)
+        return "jpeg"
+
+    def want(self, entry: Entry, size: str, address: str) -> None:
+        """There may be better ones soon. `address` is who asks for what was not found: one alone gets only so many made."""
+        key = _key(entry, size, "webp")
+        if key is None or key in self._making or key in self._never or len(self._making) >= MOST_WAITING:
+            return
+        if self._pace.allows(address):
+            self._making.begin(key, self._make_better(key, entry, size))
+
+    async def find_print(self, entry: Entry) -> Made | None:
+        """Raises NotReady."""
+        return await self._find(_print_key(entry), "jpg")
+
+    async def make_print(self, entry: Entry, address: str | None) -> Made | None:
+        """None for a stranger (who has an `address`) who asks for too much. Raises NotReady, Gone."""
+        key = _print_key(entry)
+        is_free = key in self._printing or address is None
+        if not is_free and (len(self._printing) >= MOST_WAITING or not self._pace.allows(address or "")):
+            return None
+        return await asyncio.shield(self._printing.begin(key, self._make_print(key, entry)))
+
+    async def _find(self, key: str, format: CacheFormat) -> Made | None:
+        if key in self._never:
             return None
         data = self._hot.get(key)
         if data is not None:
-            return Source(key, len(data), "", self._hot.etag_of(key), MEDIA_TYPE), data
+            return Made(Source(key, len(data), "", self._hot.etag_of(key), _TYPES[format]), data)
         kept = await self._cache.find(key)
-        if kept is None:
-            return None
-        etag = f'"{kept.sha256[:32]}-{size}-webp"'.encode()
-        self._hot.put(key, kept.data, etag)
-        return Source(key, len(kept.data), "", etag, MEDIA_TYPE), kept.data
+        return None if kept is None else self._held(key, kept.data, kept.sha256)
 
-    def want(self, entry: Entry, size: str, address: str) -> None:
-        """There may be one soon. `address` is who asks for what `find` did not find: one alone gets only so many made."""
-        key = _key(entry, size)
-        if key is None or key in self._making or key in self._failed or len(self._making) >= MOST_WAITING:
-            return
-        if not self._pace.allows(address):
-            return
-        task = self._making[key] = asyncio.create_task(self._make(key, entry, size))
-        task.add_done_callback(lambda _: self._making.pop(key, None))
+    def _held(self, key: str, data: bytes, sha256: str) -> Made:
+        """From now on in memory."""
+        size, _, format = key.rpartition("-")[2].partition(".")
+        etag = f'"{sha256[:32]}-{size}-{format}"'.encode()
+        self._hot.put(key, data, etag)
+        return Made(Source(key, len(data), "", etag, _TYPES[format]), data)  # type: ignore[index] - a key of ours ends so
 
-    async def _make(self, key: str, entry: Entry, size: str) -> None:
-        source = entry.print_from
-        assert source is not None
+    async def _make_better(self, key: str, entry: Entry, size: str) -> None:
         try:
-            async with self._slot.turn(FOR_NEXT_TIME):
-                if not await self._cache.has_room() or await self._cache.find(key) is not None:
+            async with self._turn(FOR_NEXT_TIME) as is_kept:
+                if not is_kept or await self._cache.find(key) is not None:
                     return
-                path = self._store.path_of(source.key)
-                wanted = ([size], source.focal_point, source.edits)
-                (made,) = await self._pool.render(path, *wanted, as_webp=True, priority=ON_DEMAND)
-                await self._cache.put(key, made.data)
-                if await self._is_there(entry.image_id) is None:
-                    await self._cache.forget(entry.entity_type, entry.image_id)
+                for made in reversed(await self._render(entry, size, modern=True)):
+                    format = made.media_type.removeprefix("image/")
+                    await self._keep(entry, key.removesuffix("webp") + format, made.data)
         except (PortalError, OSError, RuntimeError) as error:
-            log.warning("no webp", key=key, cause=repr(error.__cause__ or error))
+            log.warning("no better format", key=key, cause=repr(error.__cause__ or error))
             if isinstance(error, PortalError) and error.status < 500:  # else the next who asks may have it
-                self._failed[key] = None
-                if len(self._failed) > MOST_FAILED:
-                    self._failed.popitem(last=False)
+                self._remember(key)
+
+    async def _make_print(self, key: str, entry: Entry) -> Made:
+        async with self._turn(AWAITED) as is_kept:
+            kept = await self._cache.find(key)
+            if kept is not None:
+                return self._held(key, kept.data, kept.sha256)
+            try:
+                (made,) = await self._render(entry, _PRINT, modern=False)
+            except FileNotFoundError as error:
+                raise Gone("The original of this picture is missing from the store.") from error
+            except FileRefused as error:
+                raise NotReady("This picture cannot be made for print.") from error
+            if is_kept:
+                with contextlib.suppress(OSError, PortalError):  # then it is made again after a restart, or swept
+                    await self._keep(entry, key, made.data)
+        return self._held(key, made.data, hashlib.sha256(made.data).hexdigest())
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, priority: int) -> AsyncGenerator[bool]:
+        """Says whether what is made can be kept."""
+        async with self._slot.turn(priority), contextlib.AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._cache.turn())
+                is_kept = await self._cache.has_room()
+            except OSError as error:
+                log.warning("no cache", cause=repr(error))
+                is_kept = False
+            yield is_kept
+
+    async def _render(self, entry: Entry, size: str, *, modern: bool) -> list[Rendered]:
+        source = entry.print_from
+        assert source is not None  # else there is no key
+        path = self._store.path_of(source.key)
+        wanted = ([size], source.focal_point, source.edits)
+        return await self._pool.render(path, *wanted, modern=modern, priority=ON_DEMAND)
+
+    async def _keep(self, entry: Entry, key: str, data: bytes) -> None:
+        await self._cache.put(key, data)
+        self._never.pop(key, None)
+        if await self._is_there(entry.image_id) is None:
+            await self._cache.forget(entry.entity_type, entry.image_id)
+
+    def _remember(self, key: str) -> None:
+        self._never[key] = None
+        if len(self._never) > MOST_REMEMBERED:
+            del self._never[next(iter(self._never))]
 
 
-def _key(entry: Entry, size: str) -> str | None:
+class _Once(Generic[_T]):
+    """What is being made, by key: begun once however many ask."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[_T]] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._tasks
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def begin(self, key: str, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = self._tasks.get(key)
+        if task is not None:
+            work.close()  # it was not started
+            return task
+        task = self._tasks[key] = asyncio.create_task(work)
+        task.add_done_callback(lambda done: self._end(key, done))
+        return task
+
+    def _end(self, key: str, task: asyncio.Task[_T]) -> None:
+        del self._tasks[key]
+        if not task.cancelled():
+            task.exception()  # retrieved, also when nobody waits any more
+
+
+def _key(entry: Entry, size: str, format: CacheFormat) -> str | None:
     if entry.current is None or entry.print_from is None:
         return None
-    return cache_key(entry.entity_type, entry.image_id, *entry.current, size)
+    return cache_key(entry.entity_type, entry.image_id, *entry.current, size, format)
+
+
+def _print_key(entry: Entry) -> str:
+    """Raises NotReady."""
+    key = _key(entry, _PRINT, "jpg")
+    if key is None:
+        raise NotReady("This picture is being rendered. Ask again in a moment.", retry_after=2)
+    return key

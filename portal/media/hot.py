@@ -5,24 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 
-from portal.errors import Busy, FileRefused, Gone, NotReady
-from portal.imaging.pool import ON_DEMAND, RenderPool
-from portal.imaging.turnstile import Turnstile
-from portal.media.catalogue import Entry, PrintSource, Source
-from portal.storage.keys import rendition_key
+from portal.errors import Gone
+from portal.media.catalogue import Source
 from portal.storage.store import Store
 
 log = structlog.get_logger()
 
 HOT_BYTES: Final = 64 * 1024 * 1024
-MOST_WAITING: Final = 16
-AWAITED, FOR_NEXT_TIME = range(2)  # priorities in the slot that makes what is not there yet
-_PRINT: Final = "print"
 
 
 class HotBytes:
@@ -75,54 +68,3 @@ async def read_source(source: Source, store: Store, hot: HotBytes) -> bytes:
             raise Gone("The bytes of this picture are damaged. It has to be healed from a backup or uploaded again.")
         hot.put(source.key, data)
     return data
-
-
-class PrintRoom:
-    """Print renditions, made when first asked for: in the one slot for such work, and one render however many ask for it."""
-
-    def __init__(self, pool: RenderPool, store: Store, hot: HotBytes, slot: Turnstile) -> None:
-        self._pool, self._store, self._hot, self._slot = pool, store, hot, slot
-        self._making: dict[str, asyncio.Task[bytes]] = {}
-
-    def has(self, entry: Entry) -> bool:
-        """In memory."""
-        return entry.current is not None and self._hot.get(_key(entry, entry.current)) is not None
-
-    async def print_of(self, entry: Entry) -> bytes:
-        """Raises NotReady, Gone, Busy when too many different ones are asked for."""
-        source = entry.print_from
-        if entry.current is None or source is None:
-            raise NotReady("This picture is being rendered. Ask again in a moment.", retry_after=2)
-        key = _key(entry, entry.current)
-        return self._hot.get(key) or await self._once(key, lambda: self._make(key, source))
-
-    async def _once(self, key: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        task = self._making.get(key)
-        if task is None:
-            if len(self._making) >= MOST_WAITING:
-                raise Busy("Many pictures are being made for print. Ask again in a moment.", retry_after=5)
-            task = self._making[key] = asyncio.ensure_future(make())
-            task.add_done_callback(lambda done: self._done(key, done))
-        return await asyncio.shield(task)
-
-    def _done(self, key: str, task: asyncio.Task[bytes]) -> None:
-        del self._making[key]
-        if not task.cancelled():
-            task.exception()  # retrieved, also when nobody waits any more
-
-    async def _make(self, key: str, source: PrintSource) -> bytes:
-        async with self._slot.turn(AWAITED):
-            try:
-                path = self._store.path_of(source.key)
-                wanted = ([_PRINT], source.focal_point, source.edits)
-                (rendered,) = await self._pool.render(path, *wanted, priority=ON_DEMAND)
-            except FileNotFoundError as error:
-                raise Gone("The original of this picture is missing from the store.") from error
-            except FileRefused as error:
-                raise NotReady("This picture cannot be made for print.") from error
-        self._hot.put(key, rendered.data)
-        return rendered.data
-
-
-def _key(entry: Entry, of: tuple[int, int]) -> str:
-    return rendition_key(entry.entity_type, entry.image_id, *of, _PRINT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
@@ -13,19 +13,33 @@ from portal.accounts.pace import Pace
 from portal.errors import Gone, NotReady, PortalError, Stale
 from portal.imaging.pool import RenderPool
 from portal.imaging.turnstile import Turnstile
+from portal.media.accept import Better, taken
 from portal.media.answers import headers_of, refuse, send_original, send_part
 from portal.media.catalogue import Catalogue, Entry, Source
 from portal.media.conditional import Representation, Slice, choose
-from portal.media.formats import WebpRoom, takes_webp
-from portal.media.hot import HotBytes, PrintRoom, read_source
+from portal.media.formats import MadeRoom
+from portal.media.hot import HotBytes, read_source
 from portal.media.originals import Originals
-from portal.media.rights import RETRY, Authenticate, Freshness, permitted
+from portal.media.rights import RETRY, Authenticate, Freshness, is_stranger, permitted
 from portal.media.usage import Usage
 from portal.media.wish import MOUNT, ORIGINAL, Wish, wish_of
 from portal.storage.cache import Cache
 from portal.storage.links import Links
 from portal.storage.store import Store
 from portal.web.exceptions import MethodNotAllowed
+
+PRINT: Final = "print"
+INSTEAD_OF_PRINT: Final = "gallery"
+
+
+class Asker(NamedTuple):
+    scope: Scope
+    authenticate: Authenticate
+    address_of: Callable[[Scope], str]
+
+    async def payer(self) -> str | None:
+        """The address that has only so many made; None for who has signed in."""
+        return self.address_of(self.scope) if await is_stranger(self.scope, self.authenticate) else None
 
 
 class RangeBeyond(PortalError):
@@ -59,8 +73,7 @@ def image_server(
     `slot` and `pace` are for all that is made only because somebody looks. Without `originals` we send them ourselves.
     """
     hot, originals = HotBytes(), originals or Originals(store)
-    prints = PrintRoom(pool, store, hot, slot)
-    webps = WebpRoom(pool, store, cache, hot, slot, pace, catalogue.find)
+    room = MadeRoom(pool, store, cache, hot, slot, pace, catalogue.find)
 
     @asgi(MOUNT, name="media:serve", is_mount=True, opt={"permission": "scoped"}, copy_scope=False)
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,9 +96,8 @@ def image_server(
 
     async def answer(scope: Any, send: Send, wish: Wish, entry: Entry | None) -> None:
         entry, freshness, is_public = await permitted(entry, wish, scope, links, authenticate)
-        (source, data, is_made), freshness = await _what_is_sent(
-            wish, entry, freshness, scope, prints, webps, address_of
-        )
+        asker = Asker(scope, authenticate, address_of)
+        (source, data, is_made), freshness = await _what_is_sent(wish, entry, freshness, room, asker)
         what = Representation(source.etag, entry.updated_at, source.bytes)
         part = await _part_asked_for(scope, send, what)
         if part is None:
@@ -145,43 +157,45 @@ async def _part_asked_for(scope: Any, send: Send, what: Representation) -> Slice
 
 
 async def _what_is_sent(
-    wish: Wish,
-    entry: Entry,
-    freshness: Freshness,
-    scope: Scope,
-    prints: PrintRoom,
-    webps: WebpRoom,
-    address_of: Callable[[Scope], str],
+    wish: Wish, entry: Entry, freshness: Freshness, room: MadeRoom, asker: Asker
 ) -> tuple[Found, Freshness]:
-    """The WebP for who takes it; until there is one, the JPEG for a minute. Raises what `_source_of` raises."""
-    if not _wants_webp(wish, freshness, scope):
-        return await _source_of(wish, entry, prints), freshness
-    made = await webps.find(entry, wish.size)
-    if made is not None:
-        return Found(*made), freshness
-    source, data, _ = await _source_of(wish, entry, prints)
-    webps.want(entry, wish.size, address_of(scope))
-    return Found(source, data, is_made=True), "minute"
+    """The best of what the client takes; until there is one, the JPEG for a minute. Raises what `_jpeg_of` raises."""
+    takes = _takes(wish, freshness, asker.scope)
+    better = await room.find_better(entry, wish.size, takes) if takes else "jpeg"
+    if not isinstance(better, str):
+        return Found(*better), freshness
+    found, is_lasting = await _jpeg_of(wish, entry, room, asker)
+    if better == "later":
+        room.want(entry, wish.size, asker.address_of(asker.scope))
+        return found._replace(is_made=True), "minute"
+    return found, freshness if is_lasting else "minute"
 
 
-async def _source_of(wish: Wish, entry: Entry, prints: PrintRoom) -> Found:
-    """Which object is sent; its bytes too where they had to be made. Raises NotReady, Gone, Busy."""
+async def _jpeg_of(wish: Wish, entry: Entry, room: MadeRoom, asker: Asker) -> tuple[Found, bool]:
+    """Which object is sent, and whether it is the right one; its bytes too where they had to be made. Raises NotReady, Gone."""
     if wish.size == ORIGINAL:
-        return Found(entry.original, None)
+        return Found(entry.original, None), True
     if entry.current is None:
         if entry.status == "failed":
             raise NotReady("This picture could not be rendered.")
         raise NotReady("This picture is being rendered. Ask again in a moment.", retry_after=RETRY)
     source = entry.renditions.get(wish.size)
     if source is not None:
-        return Found(source, None)
-    if wish.size != "print":
+        return Found(source, None), True
+    if wish.size != PRINT:
         raise NotReady("This size is being rendered. Ask again in a moment.", retry_after=RETRY)
-    is_there = prints.has(entry)
-    data = await prints.print_of(entry)
-    like = entry.renditions["optimized"]
-    etag = like.etag.replace(b"-optimized", b"-print")  # made of the same original by the same rendering
-    return Found(Source("", len(data), "", etag, like.media_type), data, is_made=not is_there)
+    return await _print_of(entry, room, asker)
+
+
+async def _print_of(entry: Entry, room: MadeRoom, asker: Asker) -> tuple[Found, bool]:
+    """For a stranger who asks for too many, `gallery`: whoever may see the larger one may see this, and no page prints a hole."""
+    made = await room.find_print(entry)
+    if made is not None:
+        return Found(*made), True
+    made = await room.make_print(entry, await asker.payer())
+    if made is not None:
+        return Found(*made, is_made=True), True
+    return Found(entry.renditions[INSTEAD_OF_PRINT], None, is_made=True), False
 
 
 def _count(usage: Usage, scope: Any, wish: Wish, source: Source, part: Slice, is_hit: bool) -> None:
@@ -191,7 +205,12 @@ def _count(usage: Usage, scope: Any, wish: Wish, source: Source, part: Slice, is
         usage.count(wish.image_id, wish.size, source.media_type, part.stop - part.start, is_hit)
 
 
-def _wants_webp(wish: Wish, freshness: Freshness, scope: Scope) -> bool:
+def _takes(wish: Wish, freshness: Freshness, scope: Scope) -> tuple[Better, ...]:
+    """What is better than JPEG, liked best first. An explicit format outweighs Accept; beside AVIF that says what else."""
     if wish.size == ORIGINAL or freshness == "never":  # an old version: it is compared, not kept
-        return False
-    return wish.format == "webp" or (wish.format == "auto" and takes_webp(scope["headers"]))
+        return ()
+    if wish.format == "auto":
+        return taken(scope["headers"])
+    if wish.format == "avif":
+        return ("avif", "webp") if "webp" in taken(scope["headers"]) else ("avif",)
+    return ("webp",) if wish.format == "webp" else ()

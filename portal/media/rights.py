@@ -73,9 +73,8 @@ async def _pinned_entry(wish: Wish, entry: Entry) -> Entry:
 
 def _freshness(wish: Wish, entry: Entry) -> Freshness:
     """How long this answer stays true. Raises NotFound for a version that never was, NotReady for one that will be."""
-    late: Freshness = "minute" if wish.format == "avif" else "day"
     if wish.v is None:
-        return late
+        return "day"
     if wish.version is None:
         raise NotFound("There is no such version of this picture.")
     version, rendering = wish.version
@@ -87,7 +86,7 @@ def _freshness(wish: Wish, entry: Entry) -> Freshness:
         return "day"
     if rendering is not None and (version, rendering) > entry.current:
         raise NotReady("This version is being rendered. Ask again in a moment.", retry_after=RETRY)
-    if (version, rendering) == entry.current and late == "day":
+    if (version, rendering) == entry.current:
         return "immutable"
     return "minute"
 
@@ -124,14 +123,22 @@ async def _find_old_version(wish: Wish, entry: Entry, scope: Scope, authenticate
     return old if old is not None and old.current == wish.version else None
 
 
+async def is_stranger(scope: Scope, authenticate: Authenticate) -> bool:
+    return await _reader(scope, authenticate) is None
+
+
 async def _is_editor(scope: Scope, authenticate: Authenticate) -> bool:
-    if not _has_credentials(scope):
-        return False
-    try:
-        actor = await authenticate(scope)
-    except Unauthenticated:  # a picture that everybody may see is shown to them too
-        return False
+    actor = await _reader(scope, authenticate)
     return actor is not None and actor.may("editor")
+
+
+async def _reader(scope: Scope, authenticate: Authenticate) -> Actor | None:
+    if not _has_credentials(scope):
+        return None
+    try:
+        return await authenticate(scope)
+    except Unauthenticated:  # a picture that everybody may see is shown to them too
+        return None
 
 
 def _has_credentials(scope: Scope) -> bool:

@@ -1,14 +1,15 @@
-"""Files that may vanish at any time, as they can be made again: renditions in other formats. One folder on this machine."""
+"""Files that may vanish at any time, as they can be made again: renditions made when asked for. One folder on this machine."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,8 @@ from uuid import UUID
 from portal.settings import MB
 from portal.storage.keys import DRAFT, cache_folder, is_cache_key
 
+_TURN_SECONDS: Final = 0.05  # between two looks whether it is our turn
+_MOST_LOOKS: Final = 1200
 _PARTS: Final = 16  # so small a part of the whole is put before the folder is measured again
 
 
@@ -46,12 +49,28 @@ class Cache:
         """Whole or not at all, also after a power cut. Raises OSError."""
         await asyncio.to_thread(self._put, key, data)
 
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Alone among all processes of this machine, to make what nobody has made; a killed one leaves its place free.
+
+        Nobody waits for ever for one that hangs. Raises OSError.
+        """
+        folder = await asyncio.to_thread(self._open)
+        try:
+            for _ in range(_MOST_LOOKS):
+                if _is_locked(folder):
+                    break
+                await asyncio.sleep(_TURN_SECONDS)
+            yield
+        finally:
+            os.close(folder)
+
     async def has_room(self) -> bool:
         """Is there more disk free than is kept back for what cannot be made again? Raises OSError."""
         return await asyncio.to_thread(self._has_room)
 
     async def forget(self, entity_type: str, image_id: UUID) -> None:
-        """All that is kept of this image. Raises OSError."""
+        """All that is kept of this image. Raises OSError for what stays, when the rest is gone."""
         await asyncio.to_thread(self._forget, entity_type, image_id)
 
     def expired(self, age: timedelta) -> Iterator[Path]:
@@ -71,7 +90,7 @@ class Cache:
         path = self.root / key
         try:
             data = path.read_bytes()
-            if _is_whole(data):
+            if _is_whole(data, key):
                 return Cached(data, hashlib.sha256(data).hexdigest())
             path.unlink()
         except OSError:
@@ -102,7 +121,8 @@ class Cache:
         for _, size, path in files:
             held += size
             if held > self._max - self._max // _PARTS:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # what can't go stays; the others make room
+                    path.unlink()
         self._unmeasured = 0
 
     def _has_room(self) -> bool:
@@ -110,15 +130,49 @@ class Cache:
         usage = os.statvfs(there)
         return usage.f_bavail * usage.f_frsize > self._floor
 
+    def _open(self) -> int:
+        self._make_folder(self.root)
+        return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+
     def _make_folder(self, folder: Path) -> None:
         for each in reversed([folder, *folder.parents]):
             each.mkdir(mode=0o700, exist_ok=True)
 
     def _forget(self, entity_type: str, image_id: UUID) -> None:
+        failure: OSError | None = None
         for path in (self.root / cache_folder(entity_type, image_id)).glob(f"{image_id}-v*"):
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
 
-def _is_whole(webp: bytes) -> bool:
-    """As long as its head says; eight bytes come before what that counts."""
-    return webp[:4] == b"RIFF" and webp[8:12] == b"WEBP" and int.from_bytes(webp[4:8], "little") == len(webp) - 8
+def _is_locked(folder: int) -> bool:
+    """By us, from now on until it is closed."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_whole(data: bytes, key: str) -> bool:
+    """Does it begin and end as its format does?"""
+    if key.endswith(".webp"):  # eight bytes come before what the head counts
+        return data[:4] == b"RIFF" and data[8:12] == b"WEBP" and int.from_bytes(data[4:8], "little") == len(data) - 8
+    if key.endswith(".avif"):
+        return data[4:12] == b"ftypavif" and _ends_with_a_box(data)
+    return data[:3] == b"\xff\xd8\xff" and data[-2:] == b"\xff\xd9"
+
+
+def _ends_with_a_box(data: bytes) -> bool:
+    """An AVIF is boxes, each behind its length."""
+    start = 0
+    while start < len(data):
+        length = int.from_bytes(data[start : start + 4])
+        if length < 8:
+            return False
+        start += length
+    return start == len(data)

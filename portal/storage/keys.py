@@ -6,14 +6,14 @@
 temp/<anything>                                                                    in flight
 
 And of cached files, relative to the cache's folder:
-<entity_type>/<shard>/<image id>-v<version>.<rendering>-<name>.webp                a rendition in another format
+<entity_type>/<shard>/<image id>-v<version>.<rendering>-<name>.<webp|avif|jpg>     a rendition made when asked for
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from portal.settings import ENTITY_TYPES
@@ -30,9 +30,11 @@ _RENDITION = re.compile(
     r"\.(?P<rendering>[1-9][0-9]{0,8})(?:-(?P<name>[a-z]{1,20}))?\.jpg",
     re.ASCII,
 )
+CacheFormat = Literal["webp", "avif", "jpg"]
 DRAFT: Final = ".draft-"  # what the name of a cached file begins with until it is whole
 _CACHED = re.compile(
-    rf"(?:{_TYPE})/[0-9a-f]{{2}}/(?:{_IMAGE}\.[1-9][0-9]{{0,8}}-[a-z]{{1,20}}\.webp|{re.escape(DRAFT)}\w+)", re.ASCII
+    rf"(?:{_TYPE})/[0-9a-f]{{2}}/(?:{_IMAGE}\.[1-9][0-9]{{0,8}}-[a-z]{{1,20}}\.(?:webp|avif|jpg)|{re.escape(DRAFT)}\w+)",
+    re.ASCII,
 )
 
 
@@ -63,8 +65,8 @@ def rendition_key(entity_type: str, image_id: UUID, version: int, rendering: int
     return f"{entity_type}/thumbnails/{stem}-{name}.jpg"
 
 
-def cache_key(entity_type: str, image_id: UUID, version: int, rendering: int, name: str) -> str:
-    return f"{cache_folder(entity_type, image_id)}/{image_id}-v{version}.{rendering}-{name}.webp"
+def cache_key(entity_type: str, image_id: UUID, version: int, rendering: int, name: str, format: CacheFormat) -> str:
+    return f"{cache_folder(entity_type, image_id)}/{image_id}-v{version}.{rendering}-{name}.{format}"
 
 
 def cache_folder(entity_type: str, image_id: UUID) -> str:

@@ -18,7 +18,7 @@ def webp(size: int = SIZE) -> bytes:
 
 
 def key_of(image_id: UUID) -> str:
-    return cache_key("companies", image_id, 1, 1, "card")
+    return cache_key("companies", image_id, 1, 1, "card", "webp")
 
 
 async def put_aged(cache: Cache, count: int) -> list[str]:

@@ -278,5 +278,5 @@ async def test_what_is_as_large_and_clear_as_may_be_is_let_in_and_rendered(
     assert len(await pool.render(large, READY)) == len(READY)
     cut = Edits(90, "vertical", Crop(0.01, 0.01, 0.98, 0.98))
     assert len(await pool.render(large, READY, None, cut)) == len(READY)
-    (made,) = await pool.render(large, ["optimized"], None, cut, as_webp=True)
+    made, *_ = await pool.render(large, ["optimized"], None, cut, modern=True)
     assert (made.width, made.height) == (2048, 2048)

@@ -9,19 +9,19 @@ import pytest
 from PIL import Image
 
 from portal.errors import NotAnImage
-from portal.imaging import webp
+from portal.imaging import modern
 from portal.imaging.edits import Crop, Edits
+from portal.imaging.modern import render_modern
 from portal.imaging.pool import RenderPool
 from portal.imaging.presets import PRESETS
 from portal.imaging.render import render_bytes
-from portal.imaging.webp import render_webp
 from tests import samples
 
 CLEAN = {"background", "loop", "duration", "timestamp"}
 
 
 def opened(data: bytes, name: str = "small") -> Image.Image:
-    rendered = render_webp(data, name)
+    rendered = render_modern(data, name)[0]
     picture = Image.open(io.BytesIO(rendered.data))
     assert (rendered.media_type, picture.format) == ("image/webp", "WEBP")
     assert picture.size == (rendered.width, rendered.height)
@@ -135,7 +135,7 @@ def test_the_still_of_an_animated_png_is_no_part_of_the_film() -> None:
 def test_edits_and_focal_point_are_kept_in_every_frame() -> None:
     data = samples.animated("GIF", width=120, height=80)
     edits = Edits(rotate=90, crop=Crop(0.0, 0.0, 0.5, 1.0))
-    rendered = render_webp(data, "small", None, edits)
+    rendered = render_modern(data, "small", None, edits)[0]
     (jpeg,) = render_bytes(data, ["small"], None, edits)
     picture = Image.open(io.BytesIO(rendered.data))
     assert (rendered.width, rendered.height) == (jpeg.width, jpeg.height) == (80, 60)
@@ -146,7 +146,7 @@ def test_edits_and_focal_point_are_kept_in_every_frame() -> None:
 def test_a_film_too_long_for_its_box_is_made_smaller_and_where_the_box_is_to_be_filled_a_still(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(webp, "MOST_FRAME_PIXELS", 40 * 30 * 4)
+    monkeypatch.setattr(modern, "MOST_FRAME_PIXELS", 40 * 30 * 4)
     data = samples.animated("GIF", width=120, height=90)
     picture = opened(data, "small")
     assert (picture.size, getattr(picture, "n_frames", 1)) == ((40, 30), 4)
@@ -156,7 +156,7 @@ def test_a_film_too_long_for_its_box_is_made_smaller_and_where_the_box_is_to_be_
 
 def test_nothing_but_pixels_is_in_it() -> None:
     for data in (samples.with_location(), samples.gif(comment=b"SECRET"), samples.with_location_in("WEBP")):
-        assert b"SECRET" not in render_webp(data, "large").data
+        assert b"SECRET" not in render_modern(data, "large")[0].data
         opened(data, "large")
 
 
@@ -179,10 +179,10 @@ def test_a_wide_space_becomes_srgb_in_every_frame() -> None:
 def test_a_damaged_original_is_named_so() -> None:
     for data in (samples.truncated(), samples.animated("WEBP")[:200], b"nothing"):
         with pytest.raises(NotAnImage, match="original"):
-            render_webp(data, "small")
+            render_modern(data, "small")
 
 
 async def test_the_pool_makes_it_in_a_child(render_pool: RenderPool, tmp_path: Path) -> None:
     path = samples.write(tmp_path, "original", samples.animated("GIF"))
-    (rendered,) = await render_pool.render(path, ["small"], as_webp=True)
-    assert rendered == render_webp(samples.animated("GIF"), "small")
+    (rendered,) = await render_pool.render(path, ["small"], modern=True)
+    assert [rendered] == render_modern(samples.animated("GIF"), "small")

@@ -1,4 +1,8 @@
-"""One rendition as WebP, which keeps what JPEG can't: transparency, and an animation with its times."""
+"""One rendition in the formats of today: WebP, which keeps what JPEG can't (transparency, an animation with its times), and AVIF.
+
+Measured on camera photographs at `gallery`: 0.02 s of CPU for the WebP and 0.03 s for the AVIF, which is a seventh smaller.
+Of drawings and smooth pictures the WebP is smaller.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageFile
+from PIL import AvifImagePlugin, Image, ImageFile
 
 from portal.imaging import geometry
 from portal.imaging.colour import to_srgb
@@ -18,8 +22,9 @@ from portal.imaging.formats import sniff
 from portal.imaging.presets import OPTIMIZED, OPTIMIZED_LEAST, OPTIMIZED_MOST, PRESETS, Preset
 from portal.imaging.render import MAX_PIXELS, Rendered, cut_out, named_for_people, shrink
 
-MEDIA_TYPE = "image/webp"
+WEBP, AVIF = "image/webp", "image/avif"
 QUALITY, METHOD = 80, 2  # method 4 costs 2.4 times the CPU for 3 % fewer bytes
+AVIF_QUALITY, AVIF_SPEED = 63, 10  # as near to the original as the WebP; speed 8 costs 4 times the CPU
 MOST_FRAME_PIXELS = 50_000_000  # of all frames together: 200 MB, and some seconds of encoding
 _HURRY = 10, 100  # milliseconds: browsers show for the second what claims to be shown for the first or less
 _LONGEST = 60_000
@@ -49,10 +54,13 @@ class _Wish:
         return box if self.preset.fit == "fill" else geometry.fit_within(self.size, box)
 
 
-def render_webp(data: bytes, name: str, focal_point: geometry.Point | None = None, edits: Edits = NONE) -> Rendered:
-    """The named preset. Raises what `render.render_bytes` raises.
+def render_modern(
+    data: bytes, name: str, focal_point: geometry.Point | None = None, edits: Edits = NONE
+) -> list[Rendered]:
+    """The named preset as WebP, and after it as AVIF where that is smaller: of a still. Decoded once.
 
     An animation that would be too much in the preset's box is made smaller; where the box has to be filled, it is a still.
+    Raises what `render.render_bytes` raises.
     """
     with named_for_people():
         format = sniff(data[:16])
@@ -63,16 +71,22 @@ def render_webp(data: bytes, name: str, focal_point: geometry.Point | None = Non
             upright = geometry.upright(picture.size, orientation)
             seen_point = geometry.CENTRE if focal_point is None else edits.point_of(focal_point)
             wish = _Wish(PRESETS[name], edits, upright, orientation, seen_point)
-            return _animation(picture, wish) or _still(picture, wish)
+            film = _animation(picture, wish)
+            return [film] if film else _still(picture, wish)
 
 
-def _still(picture: ImageFile.ImageFile, wish: _Wish) -> Rendered:
+def _still(picture: ImageFile.ImageFile, wish: _Wish) -> list[Rendered]:
     cropped, preset = wish.edits.cropped(wish.upright), wish.preset
     if max(cropped) > OPTIMIZED_MOST:
         least = OPTIMIZED_LEAST if preset is OPTIMIZED else 2 * max(preset.width, preset.height)
         scale_decoder(picture, geometry.jpeg_scale(cropped, least))
     load_still(picture)
-    return _encoded(wish, [_frame(picture, wish, None if preset is OPTIMIZED else wish.box)])
+    frame = _frame(picture, wish, None if preset is OPTIMIZED else wish.box)
+    webp = _encoded(wish, [frame])
+    data = _avif(frame)
+    if data is None or len(data) >= len(webp.data):
+        return [webp]
+    return [webp, Rendered(preset.name, data, *frame.size, AVIF)]
 
 
 def _animation(picture: ImageFile.ImageFile, wish: _Wish) -> Rendered | None:
@@ -142,7 +156,19 @@ def _encoded(wish: _Wish, frames: Sequence[Image.Image], **animation: object) ->
     out = io.BytesIO()
     frames[0].save(out, "WEBP", quality=QUALITY, method=METHOD, **animation)
     data = _saying_clear(out.getvalue()) if any(_is_clear(frame) for frame in frames) else out.getvalue()
-    return Rendered(wish.preset.name, data, *frames[0].size, MEDIA_TYPE)
+    return Rendered(wish.preset.name, data, *frames[0].size, WEBP)
+
+
+def _avif(frame: Image.Image) -> bytes | None:
+    """None where there is no encoder, or it gives up: there is the WebP. In one thread, as each costs memory."""
+    if not AvifImagePlugin.SUPPORTED:
+        return None
+    out = io.BytesIO()
+    try:
+        frame.save(out, "AVIF", quality=AVIF_QUALITY, speed=AVIF_SPEED, max_threads=1)
+    except (OSError, ValueError, RuntimeError, MemoryError):
+        return None
+    return out.getvalue()
 
 
 def _is_clear(frame: Image.Image) -> bool:
