@@ -1,7 +1,8 @@
 """`make bench`: the README's table, measured side by side in one run. `python -m bench [--photos FOLDER] [--json FILE] [--long]`.
 
 A real portal in a process of its own (authentication, verification and queue on), real pictures, and beside it what it is
-held against: the barest Pillow pattern for rendering, uvicorn without a framework for serving.
+held against: the barest Pillow pattern for rendering; for serving uvicorn without a framework, and Thumbor, which is installed
+into a folder that is thrown away.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def main() -> None:
             figures["upload"] = uploading.measure(portal, photos)
             if arguments.long:
                 figures["many"] = uploading.measure_many(portal, photos)
-            figures["serve"] = serving.measure(portal)
+            figures["serve"] = serving.measure(portal, photos)
     print(table(figures))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
@@ -61,18 +62,39 @@ def table(figures: dict[str, Any]) -> str:
         ),
         *_many(figures.get("many")),
         ("Page p99 while rendering flat out", f"{upload['page_p99_ms']} ms", ""),
-        (
-            "Thumbnail, requests/s (32 connections)",
-            f"{serve['portal_per_second']:,}",
-            f"{serve['to_bare_uvicorn']} × bare uvicorn ({serve['bare_per_second']:,})",
-        ),
+        *_served(serve),
         ("Start, empty data directory", f"{start['first_s']} s", ""),
         ("Start, warm data directory", f"{start['again_s']} s", ""),
     ]
+    left_out = [] if serve["thumbnail"]["to_thumbor"] else ["", serve["thumbnail"]["thumbor"]]
     lines = ["| what | measured | held against |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
     return "\n".join(
-        [*lines, "", f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}"]
+        [*lines, *left_out, "", f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}"]
     )
+
+
+def _served(serve: dict[str, Any]) -> list[tuple[str, str, str]]:
+    thumbnail, original, busy = serve["thumbnail"], serve["original"], serve["busy"]
+    rates, ratio = thumbnail["per_second"], thumbnail["to_thumbor"]
+    bare = f"{thumbnail['to_bare']} × bare uvicorn ({rates['bare']:,})"
+    thumbor = f"{ratio} × Thumbor {thumbnail['thumbor']}, cached ({rates['thumbor']:,})" if ratio else ""
+    unchanged = f"{thumbnail['to_bare_304']} × bare uvicorn ({rates['bare_304']:,})"
+    speed = original["mb_per_second"]
+    return [
+        ("Thumbnail, requests/s (32 connections)", f"{rates['portal']:,}", ", ".join(filter(None, (bare, thumbor)))),
+        ("The same, not changed (304), requests/s", f"{rates['portal_304']:,}", unchanged),
+        (
+            "Thumbnail p99 while rendering flat out",
+            f"{busy['rendering_ms']['p99']} ms",
+            f"{busy['idle_ms']['p99']} ms when idle",
+        ),
+        (
+            f"Original of {original['bytes'] / serving.MB:.1f} MB, MB/s (4 connections)",
+            f"{speed['portal']:,}",
+            f"{original['to_bare']} × bare uvicorn from memory ({speed['bare']:,})",
+        ),
+        ("Memory of server and children, peak while serving", f"{serve['memory_mb']} MB", ""),
+    ]
 
 
 def _mean(ms: dict[str, dict[str, float]], way: str) -> int:

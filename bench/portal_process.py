@@ -62,12 +62,17 @@ class PortalProcess:
     def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
+        return self.exchange(method, path, body, headers)[:2]
+
+    def exchange(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes, http.client.HTTPMessage]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         credentials = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             connection.request(method, path, body, {**credentials, **(headers or {})})
             response = connection.getresponse()
-            return response.status, response.read()
+            return response.status, response.read(), response.headers
         finally:
             connection.close()
 

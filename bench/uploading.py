@@ -24,11 +24,12 @@ def measure(portal: PortalProcess, photos: Sequence[Path]) -> dict[str, Any]:
     portal.upload("BENCH", pictures[0], wait=60)  # warms the children up
     idle = portal.memory_mb()
     with _Watch(portal) as watch:
-        runs = [_run(portal, pictures, at_once, count) for at_once, count in COUNTS.items()]
+        runs = [run_uploads(portal, pictures, at_once, count) for at_once, count in COUNTS.items()]
     return {"runs": runs, "idle_mb": idle, "peak_mb": watch.peak_mb, "page_p99_ms": watch.p99_ms()}
 
 
-def _run(portal: PortalProcess, pictures: Sequence[bytes], at_once: int, count: int) -> dict[str, Any]:
+def run_uploads(portal: PortalProcess, pictures: Sequence[bytes], at_once: int, count: int) -> dict[str, Any]:
+    """Until all are ready."""
     cpu, begun = portal.cpu_seconds(), time.monotonic()
     with ThreadPoolExecutor(at_once) as pool:
         uploads = itertools.islice(itertools.cycle(pictures), count)
@@ -50,7 +51,7 @@ def measure_many(portal: PortalProcess, photos: Sequence[Path]) -> dict[str, Any
         begun = time.monotonic()
         for _ in range(MANY // STEP):
             watch.memory.clear()
-            _run(portal, pictures, 8, STEP)
+            run_uploads(portal, pictures, 8, STEP)
             medians.append(statistics.median(watch.memory))
         seconds = time.monotonic() - begun
     steady = medians[WARM_UP // STEP :]
