@@ -30,7 +30,16 @@ from portal.embed.keys import Grants
 from portal.embed.sheet_room import SheetRoom
 from portal.entities.queries import counts_by_type
 from portal.gallery import api as gallery_api
-from portal.gallery import edit_pages, entity_api, entity_pages, image_pages, twin_routes, version_api
+from portal.gallery import (
+    edit_pages,
+    entity_api,
+    entity_pages,
+    image_pages,
+    pin_api,
+    pin_pages,
+    twin_routes,
+    version_api,
+)
 from portal.gallery import pages as gallery_pages
 from portal.gallery.intake import Intake
 from portal.idempotency import Presence
@@ -40,6 +49,7 @@ from portal.maintenance import metrics
 from portal.maintenance import pages as maintenance_pages
 from portal.maintenance.figures import Figures
 from portal.media import api as media_api
+from portal.media import fallback
 from portal.media.answers import TakeTheLongWay
 from portal.media.catalogue import Catalogue
 from portal.media.edge import Edge
@@ -169,7 +179,10 @@ def _routers() -> list[Any]:
         twin_routes.router,
         entity_pages.router,
         entity_api.router,
+        pin_pages.router,
+        pin_api.router,
         media_api.router,
+        fallback.router,
         embed_pages.router,
         embed_sheets.router,
         embed_cards.router,

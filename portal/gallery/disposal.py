@@ -118,13 +118,13 @@ async def release_pin(gallery: places.LockedGallery, *, actor: Actor, deletes_pe
     if pin is None:
         return False
     held = await database.fetch(
-        """SELECT image, item, renditions, type FROM pinned_picture JOIN image ON image.id = pinned_picture.image
-           JOIN entity ON entity.pk = image.entity WHERE pin = $1 ORDER BY position""",
+        """SELECT p.image, p.item, p.renditions, entity.type FROM pinned_picture AS p JOIN image ON image.id = p.image
+           JOIN entity ON entity.pk = image.entity WHERE p.pin = $1 ORDER BY p.position""",
         pin["pk"],
     )
     await database.execute("DELETE FROM invoice_pin WHERE pk = $1", pin["pk"])
     types = {row["image"]: row["type"] for row in held}
-    await _purge_let_go(types, [(row["image"], decoded(row["renditions"])) for row in held])
+    await _purge_lost(types, [(row["image"], decoded(row["renditions"])) for row in held])
     for image_id in await _with_too_many_versions(types):
         await drop_old_versions(types[image_id], image_id, KEPT, actor=actor, deletes_per_hour=deletes_per_hour)
     pictures = [{"image": row["image"], "item": row["item"], "of": decoded(row["renditions"])["of"]} for row in held]
@@ -133,13 +133,13 @@ async def release_pin(gallery: places.LockedGallery, *, actor: Actor, deletes_pe
     return True
 
 
-async def _purge_let_go(types: Mapping[UUID, str], sets: Sequence[tuple[UUID, dict[str, Any]]]) -> None:
+async def _purge_lost(types: Mapping[UUID, str], sets: Sequence[tuple[UUID, dict[str, Any]]]) -> None:
     """Of these sets those that no image shows, and no version or other pin holds."""
     rows = await database.fetch(
-        """SELECT let_go.image, let_go.of FROM unnest($1::uuid[], $2::text[]) AS let_go (image, of)
-           JOIN image ON image.id = let_go.image AND image.renditions ->> 'of' IS DISTINCT FROM let_go.of
-           WHERE NOT EXISTS (SELECT 1 FROM image_version WHERE image = let_go.image AND renditions ->> 'of' = let_go.of)
-             AND NOT EXISTS (SELECT 1 FROM pinned_picture WHERE image = let_go.image AND renditions ->> 'of' = let_go.of)""",
+        """SELECT lost.image, lost.of FROM unnest($1::uuid[], $2::text[]) AS lost (image, of)
+           JOIN image ON image.id = lost.image AND image.renditions ->> 'of' IS DISTINCT FROM lost.of
+           WHERE NOT EXISTS (SELECT 1 FROM image_version v WHERE v.image = lost.image AND v.renditions ->> 'of' = lost.of)
+             AND NOT EXISTS (SELECT 1 FROM pinned_picture p WHERE p.image = lost.image AND p.renditions ->> 'of' = lost.of)""",
         [image_id for image_id, _ in sets],
         [stored["of"] for _, stored in sets],
     )

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from portal import database
 from portal.audit.actors import Actor
+from portal.entities.kinds import EntityRef
 from portal.errors import Forbidden, Pinned
 from portal.gallery.views import decoded
 
@@ -50,13 +51,34 @@ async def pinned_sets_of(image_ids: Iterable[UUID]) -> dict[UUID, list[dict[str,
 
 async def invoices_pinned_to(image_ids: Iterable[UUID]) -> list[PinnedOn]:
     """Those that show one of these pictures as it was, in the order of their names."""
+    by_image = await invoices_by_image(image_ids)
+    found = {each for invoices in by_image.values() for each in invoices}
+    return sorted(found, key=lambda each: (each.name, each.id))
+
+
+async def invoices_by_image(image_ids: Iterable[UUID]) -> dict[UUID, list[PinnedOn]]:
+    """Only of those pictures that are pinned."""
     rows = await database.fetch(
-        """SELECT DISTINCT entity.id, coalesce(entity.number, entity.reference, entity.id) AS name
+        """SELECT DISTINCT image, entity.id, coalesce(entity.number, entity.reference, entity.id) AS name
            FROM pinned_picture JOIN invoice_pin ON invoice_pin.pk = pin JOIN entity ON entity.pk = invoice
            WHERE image = ANY($1::uuid[]) ORDER BY name, entity.id""",
         list(image_ids),
     )
-    return [PinnedOn(row["id"], row["name"]) for row in rows]
+    found: dict[UUID, list[PinnedOn]] = defaultdict(list)
+    for row in rows:
+        found[row["image"]].append(PinnedOn(row["id"], row["name"]))
+    return found
+
+
+async def invoices_pinned_within(ref: EntityRef) -> list[PinnedOn]:
+    """Those that are pinned to a picture of this entity."""
+    rows = await database.fetch(
+        """SELECT DISTINCT image.id FROM pinned_picture JOIN image ON image.id = pinned_picture.image
+           JOIN entity ON entity.pk = image.entity WHERE entity.type = $1 AND entity.id = $2""",
+        ref.type,
+        ref.id,
+    )
+    return await invoices_pinned_to(row["id"] for row in rows)
 
 
 async def versions_pinned_of(image_id: UUID) -> set[int]:

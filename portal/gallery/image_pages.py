@@ -16,7 +16,7 @@ from portal.audit.actors import Actor
 from portal.audit.queries import AuditEntry, history_of
 from portal.entities.queries import invoices_listing
 from portal.errors import FormError, PortalError, Stale
-from portal.gallery import queries, service
+from portal.gallery import holds, queries, service
 from portal.gallery.entity_pages import FormView, type_view
 from portal.gallery.forms import clean_tags, read_picture_fields, read_revision
 from portal.gallery.limits import upload_limits
@@ -101,6 +101,7 @@ async def show_image(
         limits=upload_limits(settings, image.entity.type),
         replacing=replacing and {"message": replacing.message, "image_id": replacing.extra.get("image_id")},
         used_on=await _uses(request, image),
+        pinned_on=await holds.invoices_pinned_to([UUID(image.id)]),
     )
 
 

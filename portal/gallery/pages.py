@@ -15,11 +15,12 @@ from portal.audit.actors import Actor
 from portal.entities.kinds import EntityRef, parse_ref
 from portal.entities.queries import count_invoices_listing
 from portal.errors import FormError, Stale
-from portal.gallery import disposal, queries, service
+from portal.gallery import disposal, holds, queries, service
 from portal.gallery.entity_pages import type_view
 from portal.gallery.forms import read_picture_fields, read_revision
 from portal.gallery.image_pages import show_again
 from portal.gallery.limits import upload_limits
+from portal.gallery.pins import find_pin_line
 from portal.gallery.queries import parse_image_id
 from portal.gallery.twins import lookalikes_of
 from portal.gallery.uploads import MAX_FILES, Outcome, add_files, body_hash, received
@@ -59,6 +60,8 @@ async def _show(
         status_code=422 if refused else 200,
         **context,
         used_on=used_on,
+        pin=await find_pin_line(ref),
+        pinned_on=await holds.invoices_pinned_within(ref),
         limits=upload_limits(settings, ref.type),
         refused=refused or [],
     )
@@ -287,8 +290,14 @@ async def delete(
 async def trash(request: AnyRequest, settings: TheSettings, links: TheLinks, cursor: Cursor = None) -> Template:
     found = await queries.trashed_images(links=links, cursor=cursor, limit=50)
     now = dt.datetime.now(dt.UTC)
+    pinned = await holds.invoices_by_image(parse_image_id(image.id) for image, _ in found.items)
     items = [
-        {"image": image, "entity_name": name, "days_left": _days_left(image.trashed_at, settings.trash_days, now)}
+        {
+            "image": image,
+            "entity_name": name,
+            "days_left": _days_left(image.trashed_at, settings.trash_days, now),
+            "pinned_on": pinned.get(parse_image_id(image.id), []),
+        }
         for image, name in found.items
     ]
     return await page(request, "gallery/trash.html", items=items, total=found.total, next=found.next)

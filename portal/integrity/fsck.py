@@ -57,6 +57,9 @@ async def _check_images(store: Store, pool: RenderPool) -> AsyncIterator[Finding
         for row in [*rows, *await _old_versions_of(rows)]:
             for finding in await _check_image(row, store, pool):
                 yield finding
+        for row in await _pinned_sets_of(rows):
+            for finding in await _check_pinned_set(row, store, pool):
+                yield finding
         last = rows[-1]["id"]
 
 
@@ -70,17 +73,49 @@ async def _old_versions_of(rows: Sequence[Any]) -> Sequence[Any]:
     )
 
 
+async def _pinned_sets_of(rows: Sequence[Any]) -> Sequence[Any]:
+    """Each set that a pin alone holds; the others are looked at where they are shown or kept."""
+    return await database.fetch(
+        """SELECT DISTINCT image.id, p.version, p.renditions, entity.type,
+                  v.pk IS NOT NULL OR image.version = p.version AS has_original
+           FROM pinned_picture AS p JOIN image ON image.id = p.image JOIN entity ON entity.pk = image.entity
+           LEFT JOIN image_version AS v ON v.image = p.image AND v.version = p.version
+           WHERE p.image = ANY($1::uuid[]) AND p.renditions <> image.renditions AND p.renditions IS DISTINCT FROM v.renditions""",
+        [row["id"] for row in rows],
+    )
+
+
+async def _check_pinned_set(row: Any, store: Store, pool: RenderPool) -> list[Finding]:
+    findings = await _check_renditions(row, store, pool)
+    if not row["has_original"]:
+        detail = f"an invoice is pinned to version {row['version']}, which is not kept"
+        findings.append(Finding("missing_version", None, str(row["id"]), detail))
+    is_still_pinned = await database.fetch_value(
+        "SELECT EXISTS (SELECT 1 FROM pinned_picture WHERE image = $1 AND renditions = $2::jsonb)",
+        row["id"],
+        row["renditions"],
+    )
+    return findings if is_still_pinned else []
+
+
 async def _check_image(row: Any, store: Store, pool: RenderPool) -> list[Finding]:
     findings = await _check_original(row, store)
     stored = decoded(row["renditions"]) or {"items": {}}
     missing = [name for name in READY if row["status"] == "ready" and name not in stored["items"]]
     image_id = str(row["id"])
     findings += [Finding("missing_rendition", None, image_id, f"ready, but without {name}") for name in missing]
+    findings += await _check_renditions(row, store, pool)
+    return findings if await _is_still(row) else []
+
+
+async def _check_renditions(row: Any, store: Store, pool: RenderPool) -> list[Finding]:
+    findings: list[Finding] = []
+    stored = decoded(row["renditions"]) or {"items": {}}
     for name, item in stored["items"].items():
         version, rendering = rendition_of(stored)
         key = rendition_key(row["type"], row["id"], version, rendering, name)
-        findings += await _check_rendition(key, image_id, name, item, store, pool)
-    return findings if await _is_still(row) else []
+        findings += await _check_rendition(key, str(row["id"]), name, item, store, pool)
+    return findings
 
 
 async def _is_still(row: Any) -> bool:

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from portal import database
 from portal.gallery.arrivals import arrived_of
-from portal.gallery.disposal import keys_of, version_keys_of, versions_of_images
+from portal.gallery.disposal import keys_of, keys_of_set, version_keys_of, versions_of_images
+from portal.gallery.holds import pinned_sets_of
 from portal.storage.keys import TEMP, ParsedKey, parse_key
 from portal.storage.store import ObjectEntry
 
@@ -58,8 +59,11 @@ async def _owned_keys(images: set[UUID]) -> set[str]:
         list(images),
     )
     versions = await versions_of_images(row["id"] for row in rows)
+    pinned = await pinned_sets_of(row["id"] for row in rows)
     owned = {key for row in rows for key in keys_of(row["type"], row)}
     for row in rows:
         for version in versions.get(row["id"], ()):
             owned.update(version_keys_of(row["type"], row["id"], version))
+        for stored in pinned.get(row["id"], ()):
+            owned.update(keys_of_set(row["type"], row["id"], stored))
     return owned

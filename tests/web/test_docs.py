@@ -80,6 +80,7 @@ async def test_every_operation_names_its_errors(described: dict[str, Any]) -> No
 
 async def test_bodies_are_described_with_an_example(described: dict[str, Any]) -> None:
     without = {
+        "POST /api/entities/{type}/{id}/pin",
         "POST /api/images/{id}/trash",
         "POST /api/images/{id}/restore",
         "POST /api/images/{id}/versions/{version}/restore",

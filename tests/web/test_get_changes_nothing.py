@@ -1,4 +1,7 @@
-"""No GET changes anything: every address is read by everybody, and the database and the store stay as they are."""
+"""No GET changes anything: every address is read by everybody, and the database and the store stay as they are.
+
+With one exception, named here: an invoice that a stranger first opens by its key is pinned to what it shows.
+"""
 
 from __future__ import annotations
 
@@ -102,6 +105,29 @@ async def test_no_get_changes_anything(app: Litestar, names: dict[str, str], rol
             assert await state(store) == before, path
     assert 200 in statuses
     assert statuses <= {200, 303, 401, 403, 404, 422}
+
+
+@pytest.mark.parametrize("page", ["embed", "cards"])
+async def test_the_first_opening_of_an_invoice_by_its_key_is_the_one_exception(
+    app: Litestar, names: dict[str, str], page: str
+) -> None:
+    options: dict[str, Any] = {"presets": None, "parents": ["https://shop.example.com"], "expires_at": None}
+    _, key = await issue_key(Scope("invoices", "MUG"), **options, captions=True, private_types=(), actor=SYSTEM)
+    path, store = f"/{page}/k/{key}", app.state.parts.store
+    visitor = await caller(app, None)
+    staff = [await caller(app, role) for role in ("viewer", "editor", "admin")]
+    before = await state(store)
+    for each in staff:
+        assert (await each.get(path)).status_code == 200
+    assert (await visitor.head(path)).status_code == 200
+    assert (await visitor.get(path, headers={"sec-purpose": "prefetch"})).status_code == 200
+    assert await state(store) == before
+    assert (await visitor.get(path)).status_code == 200
+    after = await state(store)
+    changed = {name for name, digest in after.items() if digest != before[name]}
+    assert changed == {"audit", "audit_change", "invoice_pin", "pinned_picture"}
+    assert (await visitor.get(path)).status_code == 200
+    assert await state(store) == after
 
 
 async def test_the_walk_would_see_a_change(app: Litestar, names: dict[str, str]) -> None:
