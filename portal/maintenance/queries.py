@@ -39,10 +39,11 @@ _COLUMNS: Final = ", ".join(f"i.{column._meta.db_column_name}" for column in IMA
 _IMAGES: Final = (
     f"SELECT {_COLUMNS}, e.type AS entity_type, e.id AS entity_id FROM image i JOIN entity e ON e.pk = i.entity"  # noqa: S608 - constant columns
 )
+# Icons do not count: rows of lists show them, this list's own among them, to find what to look at.
 _QUIET: Final = """
     SELECT i.id FROM image i
     WHERE i.status = 'ready' AND i.trashed_at IS NULL AND i.created_at < $1::date
-      AND NOT EXISTS (SELECT FROM image_usage u WHERE u.image = i.id AND u.day >= $1::date)
+      AND NOT EXISTS (SELECT FROM image_usage u WHERE u.image = i.id AND u.preset <> 'icon' AND u.day >= $1::date)
     ORDER BY i.id LIMIT $2
 """
 # How many bytes less it had been in the smaller size, by what the two weigh now.
@@ -85,7 +86,7 @@ class ImageUsage:
 
 @dataclass(frozen=True, slots=True)
 class NeverShown:
-    """Ready pictures older than 90 days that were not served since; `total` is exact up to 1000, then 1001."""
+    """Ready pictures older than 90 days that were not served since, but as icons; `total` is exact up to 1000, then 1001."""
 
     total: int
     images: list[ImageView]

@@ -225,6 +225,7 @@ async def test_the_lists_name_what_nobody_sees_what_weighs_too_much_and_unasked_
     await make_older(young, 89)
     await serve_days(90, "card", "optimized", "gallery")
     await use(quiet, "card", 5, 100, days=91)
+    await use(quiet, "icon", 5, 100)  # in a list such as this one
     await use(shown, "card", 1, 100, days=90)
     await use(hot, "optimized", 5000, 40_000)
     await use(shown, "optimized", 99, 10_000_000)  # heavy, and not hot
