@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from litestar import Response, Router, get
 from litestar.openapi.datastructures import ResponseSpec
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from portal import database
@@ -55,7 +55,7 @@ async def metrics(request: Http) -> Response[bytes]:
     registry.register(_Families([*await _of_all(request), *_of_this_process(request)]))
     ProcessCollector(registry=registry)
     body = await asyncio.to_thread(generate_latest, registry)
-    return Response(body, media_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})
+    return Response(body, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
 
 
 def refuse_strangers(request: Http) -> None:

@@ -42,6 +42,9 @@ class Asker(NamedTuple):
         return self.address_of(self.scope) if await is_stranger(self.scope, self.authenticate) else None
 
 
+_READING: Final = ("GET", "HEAD")
+
+
 class RangeBeyond(PortalError):
     status, code, title = 416, "bad_request", "No such range"
 
@@ -79,7 +82,7 @@ def image_server(
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if not scope["path"].startswith(MOUNT):  # cut off by the router; whole again for the log and for errors
             scope["path"] = MOUNT + scope["path"]
-        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        if scope["type"] != "http" or scope["method"] not in _READING:
             error = MethodNotAllowed("Pictures are only read here, with GET or HEAD.")
             await refuse(scope, send, error, (b"allow", b"GET, HEAD"))
             return
@@ -124,7 +127,7 @@ def straight_to(images: ASGIRouteHandler, app: ASGIApp) -> ASGIApp:
     """
 
     async def choose_way(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(MOUNT + "/"):
+        if scope["type"] != "http" or scope["method"] not in _READING or not scope["path"].startswith(MOUNT + "/"):
             await app(scope, receive, send)
             return
         has_begun = False

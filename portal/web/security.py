@@ -29,7 +29,6 @@ _SECRET_WITHIN: Final = re.compile(r"/(?:embed|cards|qr)/+k/|[?&](?:sig|token)="
 _SECRET_FIELDS: Final = frozenset({"sig", "token", "key", "code"})
 _SLASHES: Final = re.compile("//+")
 _QUIET: Final = ("/static/", "/api/images/serve/", "/health", "/metrics")  # logged only when something is wrong
-_CACHEABLE_BY_NOBODY: Final = (b"text/html", b"application/json", b"application/problem+json")
 
 
 class SecurityMiddleware:
@@ -91,10 +90,8 @@ class SecurityMiddleware:
         path = scope.get("root_path", "") + scope["path"]
         headers += [pair for pair in self._headers.for_path(path, https=https) if pair[0] not in present]
         headers.append((b"x-request-id", request_id.encode()))
-        if b"cache-control" not in present:
-            kind = next((value for name, value in headers if name.lower() == b"content-type"), b"")
-            if kind.startswith(_CACHEABLE_BY_NOBODY) or kind == b"":
-                headers.append((b"cache-control", b"no-store"))
+        if b"cache-control" not in present:  # who may keep something says so
+            headers.append((b"cache-control", b"no-store"))
         message["headers"] = headers
 
 
