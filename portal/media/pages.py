@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 from litestar import asgi
@@ -10,13 +10,14 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from portal.accounts.pace import Pace
-from portal.errors import Gone, NotReady, PortalError, Stale
+from portal.errors import Gone, NotFound, NotReady, PortalError, Stale, Unauthenticated
 from portal.imaging.pool import RenderPool
 from portal.imaging.turnstile import Turnstile
 from portal.media.accept import Better, taken
 from portal.media.answers import headers_of, refuse, send_original, send_part
 from portal.media.catalogue import Catalogue, Entry, Source
 from portal.media.conditional import Representation, Slice, choose
+from portal.media.fallback import send_fallback
 from portal.media.formats import MadeRoom
 from portal.media.hot import HotBytes, read_source
 from portal.media.originals import Originals
@@ -80,13 +81,11 @@ def image_server(
 
     @asgi(MOUNT, name="media:serve", is_mount=True, opt={"permission": "scoped"}, copy_scope=False)
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"].startswith(MOUNT):  # cut off by the router; whole again for the log and for errors
-            scope["path"] = MOUNT + scope["path"]
-        if scope["type"] != "http" or scope["method"] not in _READING:
-            error = MethodNotAllowed("Pictures are only read here, with GET or HEAD.")
-            await refuse(scope, send, error, (b"allow", b"GET, HEAD"))
-            return
-        wish = wish_of(scope["path"], scope["query_string"])
+        wish = await _wish_in(scope, send)
+        if wish is not None:
+            await _or_fallback(scope, send, wish, answer_twice(scope, send, wish))
+
+    async def answer_twice(scope: Any, send: Send, wish: Wish) -> None:
         entry = await catalogue.find(wish.image_id)
         try:
             await answer(scope, send, wish, entry)
@@ -145,6 +144,27 @@ def straight_to(images: ASGIRouteHandler, app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
 
     return choose_way
+
+
+async def _wish_in(scope: Scope, send: Send) -> Wish | None:
+    """None where nothing is wished for that we do, and this has been said. Raises what `wish_of` raises."""
+    if not scope["path"].startswith(MOUNT):  # cut off by the router; whole again for the log and for errors
+        scope["path"] = MOUNT + scope["path"]
+    if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+        return wish_of(scope["path"], scope["query_string"])
+    error = MethodNotAllowed("Pictures are only read here, with GET or HEAD.")
+    await refuse(scope, send, error, (b"allow", b"GET, HEAD"))
+    return None
+
+
+async def _or_fallback(scope: Any, send: Send, wish: Wish, answer: Awaitable[None]) -> None:
+    """Where there is no picture for this reader, for whatever reason, what the wish names instead of it."""
+    try:
+        await answer
+    except (NotFound, Gone, Unauthenticated):  # raised before a byte was sent
+        if wish.fallback is None:
+            raise
+        await send_fallback(scope, send, wish.fallback, wish)
 
 
 async def _part_asked_for(scope: Any, send: Send, what: Representation) -> Slice | None:

@@ -10,10 +10,12 @@ from urllib.parse import unquote_plus
 from uuid import UUID
 
 from portal.errors import FormError, NotFound
+from portal.imaging.fallback import TYPES as FALLBACKS
 from portal.imaging.presets import PRESETS
 
 MOUNT: Final = "/api/images/serve"
 ORIGINAL: Final = "original"
+NOBODY: Final = UUID(int=0)
 FORMATS: Final = ("auto", "jpeg", "webp", "avif")
 _VERSION: Final = re.compile(r"([1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?", re.ASCII)
 _NAMES: Final = frozenset({"size", "format", "v", "exp", "sig", "download", "fallback"})
@@ -22,7 +24,10 @@ _SHORT: Final = 200  # bytes of a query worth remembering
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the URL asks for. `v`, `exp` and `sig` as they stand there; `version` is what `v` says, None where it says nothing."""
+    """What the URL asks for. `v`, `exp` and `sig` as they stand there; `version` is what `v` says, None where it says nothing.
+
+    `fallback`: the type of the drawing that is to come where there is no picture; then an id that cannot be is NOBODY.
+    """
 
     image_id: UUID
     size: str
@@ -32,6 +37,7 @@ class Wish:
     exp: str | None
     sig: str | None
     is_download: bool
+    fallback: str | None = None
 
 
 def wish_of(path: str, query: bytes) -> Wish:
@@ -40,25 +46,35 @@ def wish_of(path: str, query: bytes) -> Wish:
 
 
 def read_wish(path: str, query: bytes) -> Wish:
-    """Raises NotFound for an id or size that cannot be, FormError for an unknown format. A name given twice: the last."""
+    """Raises NotFound for an id or size that cannot be, FormError for a strange format or fallback. A name given twice: the last."""
     asked = _parse(query)
     size, form = asked.get("size", "optimized"), asked.get("format", "auto")
     if size != ORIGINAL and size not in PRESETS:
         raise NotFound(f"There is no size of this name. The sizes are {', '.join(PRESETS)}.")
     if form not in FORMATS:
         raise FormError({"format": f"Use one of {', '.join(FORMATS)}."})
-    text = path[len(MOUNT) + 1 :].removesuffix("/")
-    try:
-        image_id = UUID(text)
-    except ValueError as error:
-        raise unknown() from error
-    if str(image_id) != text:  # one spelling alone: a signed URL with any other byte is no signed URL
+    fallback = asked.get("fallback")
+    if fallback is not None and fallback not in FALLBACKS:
+        raise FormError({"fallback": f"Use one of {', '.join(sorted(FALLBACKS))}."})
+    image_id = _id_in(path)
+    if image_id is None and fallback is None:
         raise unknown()
     v = asked.get("v")
     exp, sig = asked.get("exp"), asked.get("sig")
     if (exp is not None or sig is not None) and not _is_as_signed(query, asked):
         sig = ""
-    return Wish(image_id, size, form, v, _version_of(v), exp, sig, asked.get("download") == "1")
+    is_download = asked.get("download") == "1"
+    return Wish(image_id or NOBODY, size, form, v, _version_of(v), exp, sig, is_download, fallback)
+
+
+def _id_in(path: str) -> UUID | None:
+    """In one spelling alone: a signed URL with any other byte is no signed URL."""
+    text = path[len(MOUNT) + 1 :].removesuffix("/")
+    try:
+        image_id = UUID(text)
+    except ValueError:
+        return None
+    return image_id if str(image_id) == text else None
 
 
 def _is_as_signed(query: bytes, asked: dict[str, str]) -> bool:

@@ -18,11 +18,12 @@ from portal.accounts.sessions import SessionMiddleware, authenticate
 from portal.accounts.tokens import create_token
 from portal.audit.actors import SYSTEM, Actor
 from portal.embed import api as embed_api
-from portal.embed import cards, pages, sheets
+from portal.embed import cards, oembed, pages, sheets
 from portal.embed.keys import Grants
 from portal.embed.sheet_room import SheetRoom
 from portal.imaging.turnstile import Turnstile
 from portal.media import api as media_api
+from portal.media import fallback
 from portal.media.catalogue import Catalogue
 from portal.media.pages import image_server, straight_to
 from portal.media.usage import Usage
@@ -72,7 +73,16 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
         usage=Usage(),
     )
     app = Litestar(
-        route_handlers=[serve, media_api.router, embed_api.router, pages.router, sheets.router, cards.router],
+        route_handlers=[
+            serve,
+            media_api.router,
+            fallback.router,
+            embed_api.router,
+            pages.router,
+            oembed.router,
+            sheets.router,
+            cards.router,
+        ],
         exception_handlers={Exception: respond},
         dependencies={
             "settings": Provide(lambda: config, sync_to_thread=False),
