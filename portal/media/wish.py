@@ -46,7 +46,7 @@ def wish_of(path: str, query: bytes) -> Wish:
 
 
 def read_wish(path: str, query: bytes) -> Wish:
-    """Raises NotFound for an id or size that cannot be, FormError for a strange format or fallback. A name given twice: the last."""
+    """Raises NotFound for an id or size that cannot be, FormError for a strange format or fallback. Of a name twice: the last."""
     asked = _parse(query)
     size, form = asked.get("size", "optimized"), asked.get("format", "auto")
     if size != ORIGINAL and size not in PRESETS:
