@@ -24,6 +24,7 @@ from portal.audit.actors import Actor
 from portal.embed import api as embed_api
 from portal.embed import cards as embed_cards
 from portal.embed import key_pages
+from portal.embed import oembed as embed_oembed
 from portal.embed import pages as embed_pages
 from portal.embed import sheets as embed_sheets
 from portal.embed.keys import Grants
@@ -184,6 +185,7 @@ def _routers() -> list[Any]:
         media_api.router,
         fallback.router,
         embed_pages.router,
+        embed_oembed.router,
         embed_sheets.router,
         embed_cards.router,
         embed_api.router,

@@ -15,6 +15,9 @@ from portal.embed.openings import note_opening
 from portal.embed.shown import shown_of
 from portal.entities.kinds import EntityRef, parse_ref
 from portal.errors import NoSuchEntity
+from portal.gallery.views import ImageView
+from portal.imaging.edits import edits_of
+from portal.imaging.geometry import crop_to_fill
 from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.assets import STATIC_ROOT
@@ -78,6 +81,7 @@ async def _page(
             "head": head_of(
                 with_options(path, options), images, base_url=settings.base_url, is_open=is_shared or grant is not None
             ),
+            "crops": {image.id: crop_of(image) for image in images if image.focal_point},
             "layout": options.layout,
             "theme": options.theme,
             "captions": options.captions and (grant is None or grant.captions),
@@ -85,6 +89,18 @@ async def _page(
         },
         headers=frame_headers(settings, grant, ref.type, cache="shared" if is_shared else "none"),
     )
+
+
+def crop_of(image: ImageView) -> int:
+    """Where a 4:3 crop around the focal point lies between the picture's ends, in tenths, as the cropped renditions do."""
+    point = image.focal_point
+    if point is None:
+        return 5
+    edits = edits_of(image.edits)
+    width, height = edits.size_of((image.width, image.height))
+    left, top, right, bottom = crop_to_fill((width, height), (4, 3), edits.point_of((point.x, point.y)))
+    spare = max(width - (right - left), height - (bottom - top))
+    return round(10 * max(left, top) / spare) if spare >= 1 else 5
 
 
 @cache

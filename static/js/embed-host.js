@@ -1,11 +1,15 @@
 // /embed.js on a host's page: gives each of the portal's frames the height of what is in it, and its print height on paper.
-// Frames are those marked data-portal-embed, and those that come from where this script comes from. A message counts only
-// when it was sent by the very window of such a frame: a sandboxed frame has no origin that could be compared.
+// Frames are those marked data-portal-embed ("fixed": only on paper), and those that come from where this script comes from.
+// A message counts only for the frame whose very window sent it: a sandboxed frame has no origin that could be compared.
 (() => {
   const origin = new URL(document.currentScript?.src ?? location.href).origin;
+  const here = Symbol.for(`portal-embed ${origin}`);
+  if (window[here]) return;
+  window[here] = true;
+
   const LEAST = 40;
   const MOST = 20000;
-  const onPaper = new Map();
+  const onPaper = new WeakMap();
   const isOurs = (frame) => {
     if (frame.hasAttribute("data-portal-embed")) return true;
     try {
@@ -16,26 +20,40 @@
     }
   };
   const frames = () => [...document.querySelectorAll("iframe")].filter(isOurs);
-  const clamp = (height) => Math.min(Math.max(Math.ceil(height), LEAST), MOST);
+  const isHeight = (value) => typeof value === "number" && value > 0 && value < Infinity;
+  const pixels = (height) => `${Math.min(Math.max(Math.ceil(height), LEAST), MOST)}px`;
   const ask = (print) => {
-    for (const frame of frames()) frame.contentWindow?.postMessage({ portal: "ask", print }, "*");
+    for (const frame of frames()) {
+      if (print) frame.loading = "eager"; // a frame further down, too, is on paper
+      frame.contentWindow?.postMessage({ portal: "ask", print }, "*");
+    }
   };
-  addEventListener("message", (event) => {
-    const { portal, height, print } = Object(event.data);
-    if (portal !== "embed" || !Number.isFinite(height)) return;
-    const frame = frames().find((candidate) => candidate.contentWindow === event.source);
+
+  addEventListener("message", ({ source, data }) => {
+    if (data?.portal !== "embed" || !isHeight(data.height)) return;
+    const frame = frames().find((candidate) => candidate.contentWindow === source);
     if (!frame) return;
-    frame.style.height = `${clamp(height)}px`;
-    if (Number.isFinite(print) && print > 0) onPaper.set(frame, clamp(print));
+    if (frame.dataset.portalEmbed !== "fixed") frame.style.height = pixels(data.height);
+    if (isHeight(data.printHeight)) onPaper.set(frame, pixels(data.printHeight));
   });
+
   let before = [];
-  addEventListener("beforeprint", () => {
-    ask(true); // pictures further down load now, although nobody scrolled to them
-    before = [...onPaper].map(([frame, height]) => [frame, frame.style.height, height]);
-    for (const [frame, , height] of before) frame.style.height = `${height}px`;
-  });
+  const toPaper = () => {
+    ask(true);
+    if (before.length) return;
+    before = frames().filter((frame) => onPaper.has(frame));
+    before = before.map((frame) => [frame, frame.style.height]);
+    for (const [frame] of before) frame.style.height = onPaper.get(frame);
+  };
+  addEventListener("beforeprint", toPaper);
   addEventListener("afterprint", () => {
     for (const [frame, height] of before) frame.style.height = height;
+    before = [];
   });
+
+  const idle = window.requestIdleCallback ?? setTimeout;
+  const whenLoaded = () => idle(() => ask(true)); // what lies further down is fetched before somebody prints
   ask(false); // a frame may have told its height before this script was here
+  if (document.readyState === "complete") whenLoaded();
+  else addEventListener("load", whenLoaded);
 })();

@@ -1,44 +1,58 @@
-// In the frame: tells its height, opens large pictures. No module: a sandboxed frame may load none.
-(() => {
-  const main = document.querySelector("main");
-  const tell = () => {
-    const height = main.getBoundingClientRect().bottom + scrollY + parseFloat(getComputedStyle(document.body).paddingBottom);
-    const print = main.dataset.rows * 140; // px a row
-    parent.postMessage({ portal: "embed", height, print }, "*");
-  };
-  if (parent !== self) {
-    new ResizeObserver(tell).observe(main);
-    addEventListener("message", ({ source, data }) => {
-      if (source !== parent || data?.portal !== "ask") return;
-      if (data.print) for (const image of document.images) image.loading = "eager";
-      tell();
-    });
+const [main, box, track] = ["main", "dialog", ".carousel ul"].map((name) => document.querySelector(name));
+const links = [...document.querySelectorAll("li .pic")];
+let at = 0;
+
+const tell = () => {
+  parent.postMessage({ portal: "embed", height: main.offsetHeight + 2 * main.offsetTop, printHeight: +main.dataset.print }, "*");
+};
+const load = () => {
+  for (const image of document.images) {
+    if (track && image.x > innerWidth) image.sizes = "150px";
+    image.loading = "eager";
   }
-  const box = document.querySelector("dialog");
-  const track = document.querySelector(".carousel .track");
-  document.addEventListener("click", (event) => {
-    const { target } = event;
-    const link = target.closest("a[href]");
-    if (target === box || target.matches("dialog button")) box.close();
-    if (!link || event.ctrlKey || event.metaKey) return;
-    if (track && link.hash) {
-      event.preventDefault(); // a jump would scroll the host too
-      track.scrollTo({ left: document.querySelector(link.hash).offsetLeft - track.offsetLeft });
-    } else if (box && link.dataset.width) {
-      event.preventDefault();
-      const [image, words] = box.querySelectorAll("img, p");
-      const { top, height } = link.getBoundingClientRect();
-      image.onload = () => {
-        const tall = box.offsetHeight;
-        box.style.marginTop = `${Math.max(0, Math.min(top + (height - tall) / 2, innerHeight - tall))}px`;
-      };
-      image.src = link.href;
-      image.alt = words.textContent = link.querySelector("img:last-child").alt;
+};
+const go = (n) => {
+  at = (n + links.length) % links.length;
+  const link = links[at];
+  if (box.open) {
+    const [image, words] = box.children;
+    image.src = link.href;
+    image.alt = link.lastElementChild.alt;
+    words.textContent = `${at + 1} of ${links.length} ${link.title}`;
+  } else {
+    track.scrollLeft = track.clientWidth * at;
+    link.closest("li").querySelector(`[rel="${document.activeElement.rel}"]`)?.focus({ preventScroll: true });
+  }
+};
+onclick = ({ target, ctrlKey, metaKey }) => {
+  const link = target.closest("a");
+  const step = target.closest("button")?.value;
+  if (step) go(at + +step);
+  else if (box?.open) box.close();
+  else if (box && link && !ctrlKey && !metaKey) {
+    if (link.hash) go(link.hash.slice(2) - 1);
+    else {
       box.showModal();
+      go(links.indexOf(link));
+      new IntersectionObserver(([{ intersectionRect: seen }]) => {
+        box.style = `top:${seen.y}px;height:${seen.height}px`;
+      }).observe(main);
     }
-  });
-  track?.addEventListener("scroll", () => {
-    const at = Math.round(track.scrollLeft / track.clientWidth);
-    document.querySelectorAll(".dots a").forEach((dot, n) => (dot.ariaCurrent = n === at ? "true" : null));
-  });
-})();
+    return false;
+  }
+};
+onkeydown = ({ key }) => {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
+  if (step && (track || box?.open)) go(at + step);
+};
+track?.addEventListener("scroll", () => {
+  at = Math.round(track.scrollLeft / track.clientWidth);
+  links[at].lastElementChild.sizes = "100vw";
+  document.querySelectorAll(".dots a").forEach((dot, n) => (dot.ariaCurrent = n === at || null));
+});
+onmessage = ({ data }) => {
+  if (data?.print) load();
+  tell();
+};
+onload = () => (self.requestIdleCallback ?? setTimeout)(load);
+new ResizeObserver(tell).observe(main);
