@@ -181,3 +181,34 @@ def test_every_range_of_a_short_picture_is_a_part_of_it():
 def test_an_empty_body_has_no_ranges():
     assert choose("GET", [(b"range", b"bytes=0-")], Representation(b'"a"', WHEN, 0)).status == 416
     assert choose("GET", [(b"range", b"bytes=-1")], Representation(b'"a"', WHEN, 0)).status == 416
+
+
+LONG = 60_000  # bytes; a request's whole head is no longer
+HOSTILE = {
+    "tags without end": '"' + "a" * LONG,
+    "quotes alone": '"' * LONG,
+    "weak alone": "W/" * (LONG // 2),
+    "many tags": '"x", ' * (LONG // 5),
+    "commas": "," * LONG,
+    "stars": "*" * LONG,
+    "digits": "9" * LONG,
+    "ranges": "bytes=" + "0-," * (LONG // 3),
+    "spaces in a range": "bytes=" + " " * LONG + "x",
+    "dates": "Thu, 05 Mar 2026 " * (LONG // 17),
+    "colons": ":" * LONG,
+    "no letters": "\x01\xff" * (LONG // 2),
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+def test_a_long_and_hostile_header_gets_everything_or_fails_its_condition(value: str):
+    for name in ("if_none_match", "if_modified_since", "if_unmodified_since", "range"):
+        assert asking(**{name: value}) == WHOLE, name
+    assert asking(range="bytes=0-9", if_range=value) == WHOLE
+    assert asking(if_match=value) == FAILED
+    assert asking(if_none_match=[value, '"abc-card"']) in (WHOLE, KNOWN)  # one that was never closed swallows the next
+
+
+def test_the_very_last_of_very_many_tags_is_found():
+    assert asking(if_none_match='"x", ' * 10_000 + 'W/"abc-card"') == KNOWN
+    assert asking(if_match='"x",' * 10_000 + '"abc-card"') == WHOLE
