@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator
 from html import unescape
@@ -76,8 +77,13 @@ async def everything_stored() -> str:
 
 @pytest.mark.parametrize("headers", [PLAIN, HTMX], ids=["plain", "htmx"])
 async def test_a_new_key_is_shown_once_and_stands_nowhere_else(
-    editor: httpx.AsyncClient, visitor: httpx.AsyncClient, headers: dict[str, str], capfd: pytest.CaptureFixture[str]
+    editor: httpx.AsyncClient,
+    visitor: httpx.AsyncClient,
+    headers: dict[str, str],
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ):
+    caplog.set_level(logging.WARNING, "httpx")  # the client's own log names the address
     await make_entity("invoices", "A-1", name="Spring terrace")
     answer = await post(editor, PATH, headers, **form())
     assert answer.status_code == 200
