@@ -39,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`best` is the day with the most, None when there is nothing to show."""
+    """`best` is the day with the most, None when there is nothing to show. The last day's value is written at `last_y`."""
 
     width: int
     height: int
@@ -47,6 +47,7 @@ class Chart:
     bars: list[Bar]
     lines: list[Line]
     best: Day | None
+    last_y: float
 
 
 def chart_of(days: Sequence[Day]) -> Chart:
@@ -62,7 +63,8 @@ def chart_of(days: Sequence[Day]) -> Chart:
         for each in range(_STEPS + 1)
     ]
     best = max(days, key=lambda day: day.served, default=None)
-    return Chart(WIDTH, HEIGHT, _LEFT, bars, lines, best if best and best.served else None)
+    last_y = min((bar.misses_top for bar in bars[-3:]), default=_BOTTOM) - 6  # clear of the bars beside it
+    return Chart(WIDTH, HEIGHT, _LEFT, bars, lines, best if best and best.served else None, last_y)
 
 
 def _bar(day: Day, x: float, pitch: float, scale: float, *, has_label: bool) -> Bar:
