@@ -38,6 +38,7 @@ from portal.gallery import (
     image_pages,
     pin_api,
     pin_pages,
+    primary_api,
     twin_routes,
     version_api,
 )
@@ -180,6 +181,7 @@ def _routers() -> list[Any]:
         twin_routes.router,
         entity_pages.router,
         entity_api.router,
+        primary_api.router,
         pin_pages.router,
         pin_api.router,
         media_api.router,
