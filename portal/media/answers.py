@@ -39,13 +39,16 @@ _PRIVATE: Final[Mapping[Freshness, bytes]] = {
     "immutable": b"private, max-age=300",
 }
 
+# nginx can't be told to forget: so long it keeps what was taken away meanwhile. It tells nobody this header.
+_NGINX_ASKS_AGAIN: Final = (b"x-accel-expires", b"600")
+
 
 class TakeTheLongWay(Exception):
     """Raised on the short way by what needs more than it has, as who the reader is."""
 
 
 def headers_of(
-    wish: Wish, entry: Entry, source: Source, is_public: bool, freshness: Freshness
+    wish: Wish, entry: Entry, source: Source, is_public: bool, freshness: Freshness, *, by_nginx: bool = False
 ) -> list[tuple[bytes, bytes]]:
     headers = [
         *_ALWAYS,
@@ -56,6 +59,8 @@ def headers_of(
     ]
     if is_public and freshness != "never":
         headers += entry.edge_tags
+        if by_nginx and freshness != "minute":
+            headers.append(_NGINX_ASKS_AGAIN)
     if wish.size == ORIGINAL or wish.is_download:
         headers.append((b"content-disposition", attachment(_file_name(wish, entry, source)).encode()))
     headers.append((b"content-type", source.media_type))

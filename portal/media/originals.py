@@ -44,6 +44,7 @@ class Originals:
     ) -> None:
         self._store = store
         self._sendfile = sendfile
+        self.are_sent_by_nginx = sendfile == "x-accel"
         self._is_proxy = is_proxy
         self._checked: OrderedDict[str, Identity] = OrderedDict()
 

@@ -105,7 +105,7 @@ def image_server(
         if part is None:
             return
         is_hit = not is_made and (data is not None or hot.get(source.key) is not None)
-        headers = headers_of(wish, entry, source, is_public, freshness)
+        headers = headers_of(wish, entry, source, is_public, freshness, by_nginx=originals.are_sent_by_nginx)
         if wish.size == ORIGINAL and part.status in (200, 206):
             await send_original(scope, send, part, headers, source, originals)
             _count(usage, scope, wish, source, part, is_hit)

@@ -20,7 +20,7 @@ from portal.storage.keys import original_key
 from tests import samples
 from tests.factories import Studio, make_entity
 from tests.web.embedding_app import SmallPortal, small_portal
-from tests.web.whole_app import caller, working_app
+from tests.web.whole_app import caller, render, working_app
 
 LARGE = samples.noisy(2400, 1800)
 
@@ -201,3 +201,20 @@ async def test_nobody_but_a_proxy_of_ours_is_told_where_files_lie(app: Litestar)
     for answer in (direct, stranger):
         assert not {"x-accel-redirect", "x-sendfile"} & set(answer.headers)
         assert path.name not in str(answer.headers)
+
+
+async def test_nginx_asks_again_after_ten_minutes_for_what_everybody_may_see(app: Litestar):
+    """It can't be told to forget: what is taken away must not stay with it for as long as browsers may keep it."""
+    url, _ = await uploaded(app)
+    is_nginx = app.state.settings.sendfile == "x-accel"
+    public, expired = url.replace("size=original", "size=card"), {"x-accel-expires": "600"} if is_nginx else {}
+    await render(app, public[18:54])
+    visitor, viewer = await through(app, "10.0.0.1", None), await through(app, "10.0.0.1", "viewer")
+
+    async def told(client: httpx.AsyncClient, asked: str) -> dict[str, str]:
+        headers = (await client.get(asked)).headers
+        return {name: value for name, value in headers.items() if name == "x-accel-expires"}
+
+    assert await told(visitor, f"{public}&v=1.1") == await told(visitor, public) == expired
+    assert await told(visitor, f"{public}&v=1") == {}  # a minute is short enough
+    assert await told(viewer, url) == await told(visitor, "/api/images/serve/none") == {}
