@@ -77,6 +77,7 @@ PAGES: Final[dict[str, str]] = {
     "trashed image": "/images/{trashed}",
     "trash": "/trash",
     "account": "/account",
+    "embed keys": "/settings/embeds?type=invoices&id=AX-INV",
     "style guide": "/styleguide",
     "nothing here": "/no/such/page",
     "embedded grid": "/embed/inventory_items/AX-MUG",
