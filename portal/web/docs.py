@@ -18,6 +18,7 @@ from litestar.routes import HTTPRoute
 from portal import errors
 from portal.errors import PortalError
 from portal.imaging.presets import PRESETS
+from portal.settings import ENTITY_TYPES
 from portal.web.assets import static_url
 from portal.web.exceptions import problem
 
@@ -190,7 +191,12 @@ def _serve() -> dict[str, Any]:
     parameters = [
         {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}},
         query("size", "A rendition, or the original", enum=sizes, default="optimized"),
-        query("format", "`auto` goes by Accept", enum=["auto", "jpeg", "webp", "avif"], default="auto"),
+        query(
+            "format",
+            "`auto` goes by Accept; JPEG while a better one is made",
+            enum=["auto", "jpeg", "webp", "avif"],
+            default="auto",
+        ),
         query(
             "v",
             "The version, as in a rendition's URL: what is current under it never changes. Of one that is not current any more"
@@ -198,6 +204,7 @@ def _serve() -> dict[str, Any]:
             " first file",
             example="1.1",
         ),
+        query("fallback", "Instead of 401, 404 and 410: 200 and the drawing of this type", enum=list(ENTITY_TYPES)),
         query("download", "1: save, do not show", enum=["0", "1"]),
         query("exp", "Until when a signed link holds, in seconds since 1970"),
         query("sig", "The signature of a signed link"),
