@@ -30,7 +30,7 @@ class PicturePreview extends HTMLElement {
     const from = sizeShown(original, before);
     const { width, height } = sizeShown(original, edits);
     const picture = draw("image", {
-      href: image.src,
+      href: image.currentSrc || image.src,
       width: from.width,
       height: from.height,
       preserveAspectRatio: "none",
