@@ -134,3 +134,29 @@ async def test_of_edits_from_the_same_reading_one_wins(client: httpx.AsyncClient
         assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
         winner = next(answer.json()["caption"] for answer in answers if answer.status_code == 200)
         assert (await client.get(address)).json()["caption"] == winner
+
+
+async def test_a_pin_against_a_delete_holds_the_picture_or_has_none(client: httpx.AsyncClient, rounds: Rounds) -> None:
+    for turn in range(rounds(3, 100)):
+        gallery = await make_gallery(client)
+        (image_id,) = await add_some(client, gallery, 1)
+        await eventually(lambda name=gallery: all_are_ready(client, name))
+        invoice = f"/api/entities/invoices/{gallery}"
+        lines = [{"item": gallery, "description": "Sold", "quantity": 1}]
+        assert (await client.put(invoice, json={"name": "Invoice", "lines": lines})).status_code == 201
+        wishes = [client.post(f"{invoice}/pin") for _ in range(3)]
+        wishes.insert(turn % 4, client.delete(f"/api/images/{image_id}"))
+        wishes.insert(random.randint(0, 4), client.put(f"/api/images/{image_id}/metadata", json={"caption": "sold"}))
+        answers = await asyncio.gather(*wishes)
+        pins = sorted(answer.status_code for answer in answers if answer.request.method == "POST")
+        (deleted,) = [answer for answer in answers if answer.request.method == "DELETE"]
+        if deleted.status_code == 204:
+            assert pins == [409] * 3
+            assert (await client.get(f"{invoice}/pin")).status_code == 404
+        else:
+            assert (deleted.status_code, deleted.json()["code"]) == (409, "pinned")
+            assert pins == [200, 200, 201]
+            (picture,) = (await client.get(f"{invoice}/pin")).json()["pictures"]
+            assert (await client.get(picture["image"]["renditions"]["card"]["url"])).status_code == 200
+        for path in (invoice, f"/api/entities/inventory_items/{gallery}"):
+            assert (await client.delete(path)).status_code == 204
