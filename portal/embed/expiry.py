@@ -52,11 +52,11 @@ def expiry_in_words(expires_at: datetime | None, now: datetime) -> str:
 
 
 def _span(length: timedelta) -> str:
-    """Rounded down; in the largest unit of which there are two."""
+    """Rounded down; in the largest unit that is not too rough."""
     hours = int(length.total_seconds()) // 3600
     days = hours // 24
-    for count, unit in ((days // 365, "year"), (days // 30, "month"), (days, "day")):
-        if count > 1:
+    for count, unit, least in ((days // 365, "year", 2), (days // 30, "month", 4), (days, "day", 2)):
+        if count >= least:
             return f"{count} {unit}s"
     if hours > 1:
         return f"{hours} hours"

@@ -80,6 +80,22 @@ async def test_a_private_scope_needs_the_sites_that_may_frame_it(db: None):
         "https://shop.example.com:port",
         "https://a..b",
         "https://" + "a" * 300,
+        "https://*.com",
+        "https://*.com:443",
+        "https://*.*.example.com",
+        "https://shop.*.example.com",
+        "https://shop.example.com:0",
+        "https://shop.example.com:65536",
+        "https://shop.example.com?x",
+        "https://shop.example.com#x",
+        "https://shop.example.com//",
+        "https://shop.example.com.",
+        "https://-shop.example.com",
+        "https://[::1]",
+        "ftp://shop.example.com",
+        "",
+        "data:",
+        "blob:",
     ],
 )
 async def test_a_parent_is_an_origin_and_nothing_that_could_change_the_policy(db: None, parent: str):
@@ -93,6 +109,39 @@ async def test_parents_are_kept_as_origins_once(db: None):
         parents=["https://Shop.example.com/", SHOP, "http://localhost:8080", "https://*.example.org"],
     )
     assert (await get_key(id)).parents == [SHOP, "http://localhost:8080", "https://*.example.org"]
+
+
+@pytest.mark.parametrize(
+    "parent",
+    [
+        "https://*.example.com",
+        "https://*.co.uk:8443",
+        "http://localhost:8069",
+        "https://10.0.0.7",
+        "https://xn--bcher-kva.example",
+    ],
+)
+async def test_wildcards_ports_addresses_and_names_as_browsers_write_them_are_parents(db: None, parent: str):
+    id, _ = await issue(Scope("invoices"), parents=[parent])
+    assert (await get_key(id)).parents == [parent]
+
+
+async def test_a_key_has_at_most_twenty_parents_doubles_not_counted(db: None):
+    twenty = [f"https://s{number}.example.com" for number in range(20)]
+    id, _ = await issue(Scope("invoices"), parents=[*twenty, *(f"{each.upper()}/" for each in twenty)])
+    assert (await get_key(id)).parents == twenty
+    with pytest.raises(FormError) as refused:
+        await issue(Scope("invoices"), parents=[*twenty, SHOP])
+    assert "20" in refused.value.errors["parents"]
+
+
+async def test_the_parent_that_is_wrong_is_named(db: None):
+    with pytest.raises(FormError) as refused:
+        await issue(Scope("companies"), parents=[SHOP, "shop.example.org"])
+    assert "shop.example.org" in refused.value.errors["parents"]
+    with pytest.raises(FormError) as refused:
+        await issue(Scope("invoices"), parents=[SHOP, "*"])
+    assert "every site" in refused.value.errors["parents"]
 
 
 async def test_bad_fields_are_all_named(db: None):

@@ -47,7 +47,8 @@ def test_what_is_past_unclear_or_no_time_at_all_is_refused(text: str):
     ("left", "state", "words"),
     [
         (timedelta(days=800), "in use", "expires in 2 years"),
-        (timedelta(days=90), "in use", "expires in 3 months"),
+        (timedelta(days=150), "in use", "expires in 5 months"),
+        (timedelta(days=90), "in use", "expires in 90 days"),
         (timedelta(days=14, minutes=1), "in use", "expires in 14 days"),
         (timedelta(days=14), "expires soon", "expires in 14 days"),
         (timedelta(hours=47), "expires soon", "expires in 47 hours"),
