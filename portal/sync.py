@@ -37,7 +37,7 @@ from portal.entities.imports import ImportReport, import_rows
 from portal.entities.kinds import parse_ref
 from portal.entities.service import put_entity
 from portal.errors import NotFound, TooLarge
-from portal.gallery import disposal, queries, service, versions
+from portal.gallery import disposal, pins, queries, service, versions
 from portal.gallery.forms import PictureFields, ReceivedPicture, read_metadata
 from portal.gallery.intake import refuse_when_disk_is_full, rules_of
 from portal.gallery.versions import VersionView
@@ -96,9 +96,9 @@ class Portal:
         """Raises NoSuchEntity."""
         return self._call(queries.get_entity(parse_ref(type, id), self._parts.links))
 
-    def delete_entity(self, type: str, id: str) -> None:
-        """With its images and their files. Raises NoSuchEntity."""
-        self._call(disposal.delete_entity(parse_ref(type, id), actor=self._actor, deletes_per_hour=0))
+    def delete_entity(self, type: str, id: str, *, force: bool = False) -> None:
+        """With its images and their files. Raises NoSuchEntity; Pinned, unless by `force`."""
+        self._call(disposal.delete_entity(parse_ref(type, id), actor=self._actor, deletes_per_hour=0, force=force))
 
     def import_entities(self, data: bytes, kind: str = "csv", *, strict: bool = False) -> ImportReport:
         """`kind` is csv or jsonl. Raises FormError for a file that cannot be read at all."""
@@ -247,9 +247,17 @@ class Portal:
         self._call(disposal.restore_image(_uuid(image_id), actor=self._actor))
         return self.image(image_id)
 
-    def delete(self, image_id: UUID | str) -> None:
-        """For good. Raises NotFound."""
-        self._call(disposal.delete_image(_uuid(image_id), actor=self._actor, deletes_per_hour=0))
+    def delete(self, image_id: UUID | str, *, force: bool = False) -> None:
+        """For good. Raises NotFound; Pinned, unless by `force`."""
+        self._call(disposal.delete_image(_uuid(image_id), actor=self._actor, deletes_per_hour=0, force=force))
+
+    def pin_invoice(self, id: str) -> bool:
+        """To the pictures that it shows now; False when it is pinned already. Raises NoSuchEntity, Conflict."""
+        return self._call(pins.pin_invoice(parse_ref("invoices", id), actor=self._actor))
+
+    def unpin_invoice(self, id: str) -> None:
+        """Raises NoSuchEntity, NotFound when it is not pinned."""
+        self._call(pins.unpin_invoice(parse_ref("invoices", id), actor=self._actor, deletes_per_hour=0))
 
     def issue_key(
         self,
