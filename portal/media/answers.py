@@ -25,6 +25,10 @@ _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; sandbox"),
 )
+# Who holds a picture has these with it; each header costs as much as a tenth of all else that we do for a picture.
+_HELD_ALREADY: Final = frozenset(
+    {b"accept-ranges", b"content-type", b"content-disposition", b"content-security-policy", b"x-content-type-options"}
+)
 _ENDINGS: Final = {b"image/webp": "webp", b"image/avif": "avif"}
 _PUBLIC: Final[Mapping[Freshness, bytes]] = {
     "never": b"private, no-store",
@@ -94,7 +98,7 @@ async def _start(send: Send, part: Slice, headers: list[tuple[bytes, bytes]], le
     if part.status == 206:
         headers.append((b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, length)))
     if part.status == 304:
-        headers.remove((b"content-type", dict(headers)[b"content-type"]))
+        headers = [pair for pair in headers if pair[0] not in _HELD_ALREADY]
     else:
         headers.append((b"content-length", b"%d" % (part.stop - part.start)))
     await send({"type": "http.response.start", "status": part.status, "headers": headers})

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 _TAG = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _RANGE = re.compile(rb"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
@@ -16,8 +15,7 @@ _ASKED: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Representation:
+class Representation(NamedTuple):
     """What would be sent to a plain GET: `etag` with its quotes and strong, `length` in bytes."""
 
     etag: bytes
@@ -25,8 +23,7 @@ class Representation:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """The answer's status and the bytes from `start` up to `stop` of the representation (none of them for 304, 412, 416)."""
 
     status: Literal[200, 206, 304, 412, 416]

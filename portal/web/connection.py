@@ -45,11 +45,11 @@ class Connection(HttpToolsProtocol):
         self._unread = self._whole = 0  # the timer starts only when the head does not come in one piece
 
     def on_url(self, url: bytes) -> None:
-        self._measure(url)
+        self._measure(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._measure(name, value)
+        self._measure(len(name) + len(value))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -66,8 +66,8 @@ class Connection(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
-    def _measure(self, *parts: bytes) -> None:
+    def _measure(self, length: int) -> None:
         """Raises ValueError, which the parser takes for a request that cannot be read."""
-        self._whole += sum(map(len, parts))
+        self._whole += length
         if self._whole > MAX_HEAD:
             raise ValueError("the head of this request is too long")
