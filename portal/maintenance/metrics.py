@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 from litestar import Response, Router, get
-from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -43,13 +42,11 @@ class _Families:
 @get(
     "/metrics",
     name="maintenance:metrics",
-    summary="For Prometheus",
-    description="To callers on this machine that come without a proxy, else with `PORTAL_METRICS_TOKEN` as bearer token.",
-    media_type="text/plain",
-    responses={200: ResponseSpec(str, description="In Prometheus' text format", media_type="text/plain")},
-    **permit("public", problems=(401, 404)),
+    include_in_schema=False,
+    **permit("public"),
 )
 async def metrics(request: Http) -> Response[bytes]:
+    """To callers on this machine that come without a proxy; to others with PORTAL_METRICS_TOKEN as bearer token."""
     refuse_strangers(request)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families([*await _of_all(request), *_of_this_process(request)]))
@@ -145,4 +142,4 @@ def _of_this_process(request: Http) -> list[Metric]:
     return [uploads, busy, limit]
 
 
-router = Router("/", route_handlers=[metrics], tags=["health"])
+router = Router("/", route_handlers=[metrics])
