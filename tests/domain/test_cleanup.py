@@ -19,7 +19,7 @@ from portal.gallery.disposal import delete_image, restore_image, trash_image
 from portal.integrity.fsck import Finding, fsck
 from portal.maintenance.cleanup import CLEANUP_LOCK, CleanupReport, clean_up
 from portal.settings import Settings
-from portal.storage.keys import original_key, rendition_key
+from portal.storage.keys import cache_key, original_key, rendition_key
 from portal.storage.store import MARKER
 from tests.factories import Studio, make_entity
 from tests.waiting import eventually
@@ -235,3 +235,25 @@ async def test_a_link_under_the_root_is_not_followed(studio: Studio, config: Set
     (studio.store.root / "inventory_items").symlink_to(outside)
     await sweep(studio, config.replace(grace_minutes=0))
     assert (outside / "precious.jpg").read_bytes() == b"not ours"
+
+
+async def test_a_cached_file_that_can_not_go_holds_up_no_other(
+    studio: Studio, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formats = ("avif", "jpg", "webp")
+    paths = [config.cache_dir / cache_key("invoices", uuid4(), 1, 1, "card", each) for each in formats]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"1234")
+        os.utime(path, (1, 1))
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == paths[0]:
+            raise PermissionError
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    done = await sweep(studio, config)
+    assert (done.cached_files, done.bytes) == (2, 8)
+    assert [path.exists() for path in paths] == [True, False, False]

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from typing import get_args
 from uuid import UUID
 
 import pytest
 
-from portal.storage.keys import ParsedKey, original_key, parse_key, rendition_key, temp_key
+from portal.storage.keys import (
+    CacheFormat,
+    ParsedKey,
+    cache_key,
+    is_cache_key,
+    original_key,
+    parse_key,
+    rendition_key,
+    temp_key,
+)
 
 ID = UUID("01890a5d-ac96-774b-bcce-b302099a80c7")
 
@@ -48,3 +58,15 @@ def test_what_was_named_is_read_back():
 )
 def test_a_foreign_name_is_no_key(key: str):
     assert parse_key(key) is None
+
+
+@pytest.mark.parametrize("format", get_args(CacheFormat))
+def test_a_cached_file_is_told_by_its_name(format: CacheFormat):
+    key = cache_key("invoices", ID, 12, 7, "card", format)
+    assert key == f"invoices/c7/{ID}-v12.7-card.{format}"
+    assert is_cache_key(key)
+
+
+@pytest.mark.parametrize("end", ["gif", "png", "webp2", "avif\n", "jpg/x", "svg"])
+def test_a_foreign_name_in_the_cache_is_left_alone(end: str):
+    assert not is_cache_key(f"invoices/c7/{ID}-v12.7-card.{end}")

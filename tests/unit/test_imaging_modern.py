@@ -1,8 +1,9 @@
-"""Renditions as WebP: clear stays clear, and what moves goes on moving."""
+"""Renditions as WebP and AVIF: clear stays clear, what moves goes on moving, and AVIF is kept where it pays."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,53 @@ async def test_the_pool_makes_it_in_a_child(render_pool: RenderPool, tmp_path: P
     path = samples.write(tmp_path, "original", samples.animated("GIF"))
     (rendered,) = await render_pool.render(path, ["small"], modern=True)
     assert [rendered] == render_modern(samples.animated("GIF"), "small")
+
+
+def both(data: bytes, name: str = "card", edits: Edits = Edits()) -> Sequence[Image.Image]:  # noqa: B008 - frozen
+    made = render_modern(data, name, None, edits)
+    pictures = [Image.open(io.BytesIO(each.data)) for each in made]
+    assert [(each.width, each.height) for each in made] == [picture.size for picture in pictures]
+    assert [each.media_type for each in made] == [f"image/{(picture.format or '').lower()}" for picture in pictures]
+    return pictures
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_of_a_photograph_the_smaller_avif_comes_too_and_looks_alike(name: str) -> None:
+    data, edits = samples.noisy(900, 600, 80), Edits(rotate=90)
+    made = render_modern(data, name, None, edits)
+    webp, avif = both(data, name, edits) if len(made) == 2 else (None, None)
+    if webp is None or avif is None:
+        assert name in ("icon", "small", "medium")  # where the noise is averaged away
+        return
+    assert len(made[1].data) < len(made[0].data)
+    assert (avif.format, avif.size, avif.mode) == ("AVIF", webp.size, "RGB")
+    assert set(avif.info) <= {"timestamp", "duration"}
+    small = (8, 8)
+    pairs = zip(webp.resize(small).get_flattened_data(), avif.resize(small).get_flattened_data(), strict=True)
+    for one, other in pairs:
+        assert isinstance(one, tuple)
+        assert isinstance(other, tuple)
+        assert is_near(one, other, 24)
+
+
+def test_where_avif_is_not_smaller_and_where_it_moves_there_is_none() -> None:
+    for data in (samples.jpeg(640, 480), samples.animated("GIF"), samples.animated("WEBP"), samples.animated("PNG")):
+        assert [picture.format for picture in both(data, "small")] == ["WEBP"]
+
+
+def test_what_is_clear_stays_clear_in_avif() -> None:
+    picture = Image.open(io.BytesIO(samples.noisy(400, 300))).convert("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, 200, 300))
+    _, avif = both(samples.save(picture, "PNG"))
+    assert colour(avif, 0.2, 0.5)[3] < 10
+    assert colour(avif, 0.8, 0.5)[3] > 245
+
+
+def test_an_encoder_that_gives_up_costs_only_the_avif(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modern, "AVIF_QUALITY", 1000)
+    assert [picture.format for picture in both(samples.noisy())] == ["WEBP"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (1, 2000), (2000, 1)])
+def test_the_oddest_shapes_can_be_made(size: tuple[int, int]) -> None:
+    assert both(samples.jpeg(*size), "gallery")[0].size[0] <= 800
