@@ -14,7 +14,7 @@ import structlog
 
 from portal import database
 from portal.audit.actors import SYSTEM
-from portal.gallery.disposal import delete_image, trash_image
+from portal.gallery.disposal import delete_entity, delete_image, trash_image
 from portal.gallery.renditions import render_all
 from portal.gallery.service import change_image
 from portal.media import edge
@@ -136,6 +136,14 @@ async def test_what_changed_was_trashed_or_deleted_is_to_be_forgotten(studio: St
         await delete_image(image_id, actor=SYSTEM, deletes_per_hour=500)
         await eventually(lambda: cache.heard == [said] * 3)
         await eventually(nothing_is_noted)
+
+
+async def test_all_pictures_of_a_deleted_entity_are_to_be_forgotten(studio: Studio, cache: CacheInFront, told: Told):
+    ref = await make_entity()
+    ids = {f"image-{await studio.add(ref)}" for _ in range(2)}
+    async with told():
+        await delete_entity(ref, actor=SYSTEM, deletes_per_hour=500)
+        await eventually(lambda: set(cache.images) == ids)
 
 
 async def test_texts_and_private_pictures_are_no_matter_of_a_cache(studio: Studio, cache: CacheInFront, told: Told):
