@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,30 @@ MUG = "inventory_items"
 
 
 @pytest.fixture(scope="module")
-def portal() -> Iterator[RunningPortal]:
-    portal = RunningPortal(PORTAL_WORKERS="2", PORTAL_SENDFILE="x-accel", PORTAL_TRUSTED_PROXIES="127.0.0.1").start()
+def purged() -> Iterator[tuple[int, list[str]]]:
+    """The port where a cache is told what to forget, and the tags that it was told."""
+    tags: list[str] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            tags.extend(json.loads(self.rfile.read(int(self.headers["content-length"])))["tags"])
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port, tags
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def portal(purged: tuple[int, list[str]]) -> Iterator[RunningPortal]:
+    settings = {"PORTAL_SENDFILE": "x-accel", "PORTAL_TRUSTED_PROXIES": "127.0.0.1"}
+    settings["PORTAL_CDN_PURGE_URL"] = f"http://127.0.0.1:{purged[0]}/purge"
+    portal = RunningPortal(PORTAL_WORKERS="2", **settings).start()
     yield portal
     portal.remove()
 
@@ -172,6 +197,18 @@ async def test_who_shows_a_right_is_answered_by_the_portal(
     assert kept(folder, image) == []
     assert cached(await visitor.get(url, headers={"cookie": "theme=dark"})) == "MISS"
     assert len(kept(folder, image)) == 1
+
+
+async def test_a_cache_is_told_of_what_goes_to_the_trash(admin: httpx.AsyncClient, purged: tuple[int, list[str]]):
+    image = await add(admin)
+    tag = f"image-{image['id']}"
+    _, tags = purged
+    told = (await admin.get(f"/api/images/serve/{image['id']}?size=card")).headers["cache-tag"]
+    assert told == f"{tag},{MUG}"
+    await eventually(lambda: tag in tags)  # of its first renditions
+    tags.clear()
+    assert (await admin.post(f"/api/images/{image['id']}/trash")).status_code == 200
+    await eventually(lambda: tag in tags)
 
 
 async def test_errors_are_not_kept(admin: httpx.AsyncClient, visitor: httpx.AsyncClient):
