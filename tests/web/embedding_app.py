@@ -90,7 +90,7 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
             "actor": Provide(_actor, sync_to_thread=False),
         },
         state=State({"settings": config, "grants": grants, "sheets": SheetRoom(studio.pool, studio.store, slot, pace)}),
-        template_config=TemplateConfig(instance=_templates()),
+        template_config=TemplateConfig(instance=_templates(config)),
         middleware=[AdmissionMiddleware],
         openapi_config=None,
     )
@@ -103,11 +103,11 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
     return SmallPortal(config, studio, links, catalogue, grants, with_app)
 
 
-def _templates() -> JinjaTemplateEngine:
+def _templates(config: Settings) -> JinjaTemplateEngine:
     def nowhere(*_: Any, **__: Any) -> str:
         return "#"
 
-    made = environment(nowhere)
+    made = environment(nowhere, config.timezone, config.locale)
     engine = JinjaTemplateEngine.from_environment(made)
     made.globals["url_for"] = nowhere  # the engine put its own there, which knows only the routes of this app
     return engine
