@@ -308,3 +308,20 @@ async def test_sheets_and_other_formats_are_made_one_at_a_time(
     is_free.set()
     await sheet
     await eventually(lambda: said == ["sheet", "webp"])
+
+
+async def test_a_sheet_opened_by_its_key_pins_the_invoice_and_keeps_to_the_pin(
+    portal: SmallPortal, visitor: httpx.AsyncClient
+) -> None:
+    ref = await make_entity("invoices")
+    image_id = await portal.studio.add(ref)
+    _, path = await make_key(portal, ref)
+    async with await portal.caller("viewer") as viewer:
+        looked_at = await viewer.get(f"/embed/{ref}/sheet.jpg")
+    assert await database.fetch_value("SELECT count(*) FROM invoice_pin") == 0
+    sent = await visitor.get(f"{path}/sheet.jpg")
+    assert await database.fetch_value("SELECT count(*) FROM invoice_pin") == 1
+    await portal.studio.replace(image_id)
+    later = await visitor.get(f"{path}/sheet.jpg")
+    assert looked_at.headers["etag"] == sent.headers["etag"] == later.headers["etag"]
+    assert later.content == sent.content
