@@ -46,6 +46,11 @@ async def trash() -> str:
     return "seen"
 
 
+@get("/maintenance/usage", name="maintenance:usage", **permit("viewer"))
+async def usage() -> str:
+    return "seen"
+
+
 @get("/settings/embeds", name="embed:keys", **permit("editor"))
 async def embed_keys() -> str:
     return "seen"
@@ -112,6 +117,7 @@ def build(settings: Settings) -> Litestar:
             search,
             trash,
             entities,
+            usage,
             embed_keys,
             whoami,
             for_editors,
