@@ -1,7 +1,6 @@
-const [main, box, track] = ["main", "dialog", ".carousel ul"].map((name) => document.querySelector(name));
+const [main, box, track] = ["main", "dialog", ".carousel ul"].map((a) => document.querySelector(a));
 const links = [...document.querySelectorAll("li .pic")];
 let at = 0;
-
 const tell = () => {
   parent.postMessage({ portal: "embed", height: main.offsetHeight + 2 * main.offsetTop, printHeight: +main.dataset.print }, "*");
 };
@@ -18,26 +17,27 @@ const go = (n) => {
     const [image, words] = box.children;
     image.src = link.href;
     image.alt = link.lastElementChild.alt;
-    words.textContent = `${at + 1} of ${links.length} ${link.title}`;
+    words.innerText = `${at + 1} of ${links.length} ${link.title}`;
   } else {
     track.scrollLeft = track.clientWidth * at;
     link.closest("li").querySelector(`[rel="${document.activeElement.rel}"]`)?.focus({ preventScroll: true });
   }
 };
-onclick = ({ target, ctrlKey, metaKey }) => {
+const show = (n) =>
+  new IntersectionObserver(([{ intersectionRect: r }], io) => {
+    io.disconnect();
+    box.style = `top:${r.y}px;height:${r.height}px`;
+    box.open || box.showModal();
+    go(n);
+  }).observe(main);
+onresize = () => box?.open && show(at);
+onclick = ({ target }) => {
   const link = target.closest("a");
   const step = target.closest("button")?.value;
   if (step) go(at + +step);
   else if (box?.open) box.close();
-  else if (box && link && !ctrlKey && !metaKey) {
-    if (link.hash) go(link.hash.slice(2) - 1);
-    else {
-      box.showModal();
-      go(links.indexOf(link));
-      new IntersectionObserver(([{ intersectionRect: seen }]) => {
-        box.style = `top:${seen.y}px;height:${seen.height}px`;
-      }).observe(main);
-    }
+  else if (box && link) {
+    link.hash ? go(link.hash.slice(2) - 1) : show(links.indexOf(link));
     return false;
   }
 };
@@ -48,11 +48,8 @@ onkeydown = ({ key }) => {
 track?.addEventListener("scroll", () => {
   at = Math.round(track.scrollLeft / track.clientWidth);
   links[at].lastElementChild.sizes = "100vw";
-  document.querySelectorAll(".dots a").forEach((dot, n) => (dot.ariaCurrent = n === at || null));
+  document.querySelectorAll(".dots a").forEach((a, n) => (a.ariaCurrent = n === at || null));
 });
-onmessage = ({ data }) => {
-  if (data?.print) load();
-  tell();
-};
+onmessage = ({ data }) => (data?.print && load(), tell());
 onload = () => (self.requestIdleCallback ?? setTimeout)(load);
 new ResizeObserver(tell).observe(main);

@@ -85,6 +85,26 @@ def test_each_frame_has_the_height_of_its_own_pictures(
     page.wait_for_function("document.querySelector('#grid').offsetHeight > 250")
 
 
+def test_a_large_picture_opens_in_sight_however_tall_or_low_its_frame(
+    portal: RunningPortal, visit: Visits, other_site: OtherSite, colours: str
+):
+    page = visit(viewport={"width": 390, "height": 700})
+    for query, number in (("", 21), ("?layout=strip", 0)):
+        other_site.body = frame(portal, colours, query) + script(portal)
+        page.goto(other_site.origin)
+        page.wait_for_function("document.querySelector('iframe').style.height")
+        inside = page.frame_locator("iframe")
+        inside.locator("li a.pic").nth(number).scroll_into_view_if_needed()
+        before = page.evaluate("scrollY")
+        inside.locator("li a.pic").nth(number).click()
+        large = inside.get_by_role("dialog", name="Large picture")
+        expect(large.locator("p")).to_have_text(f"{number + 1} of 24 Colour {number}")
+        expect(large).to_be_in_viewport(ratio=0.95)
+        page.wait_for_function("document.querySelector('iframe').offsetHeight > 250")
+        expect(large.get_by_role("img")).to_be_in_viewport(ratio=0.95)
+        assert abs(page.evaluate("scrollY") - before) <= 2
+
+
 def test_no_message_of_others_changes_a_frame(
     portal: RunningPortal, visit: Visits, other_site: OtherSite, colours: str
 ):
@@ -103,9 +123,8 @@ def test_no_message_of_others_changes_a_frame(
     page.evaluate("postMessage({ portal: 'embed', height: 900 }, '*')")
     page.wait_for_function("self.done >= 2")
     assert page.locator("#stranger").get_attribute("style") is None
-    assert height(page, "#marked") == pytest.approx(
-        20_000, abs=10
-    )  # one that is ours may ask for much, and gets the most
+    # one that is ours may ask for much, and gets the most
+    assert height(page, "#marked") == pytest.approx(20_000, abs=10)
     assert height(page, "#ours") == before
 
 
