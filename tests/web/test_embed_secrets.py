@@ -73,8 +73,7 @@ def pages_of(app: Litestar, key: str, kind: str) -> list[str]:
     base = app.state.settings.base_url
     pages = [f"/embed/k/{key}?layout={layout}" for layout in ("grid", "strip", "carousel")]
     pages += [f"/embed/k/{key}/sheet.{form}" for form in ("jpg", "pdf")]
-    if any(route.path == "/oembed" for route in app.routes):
-        pages.append(f"/oembed?url={quote(f'{base}/embed/k/{key}', safe='')}")
+    pages.append(f"/oembed?url={quote(f'{base}/embed/k/{key}', safe='')}")
     if kind in ("invoices", "inventory_items", "customers"):
         pages += [f"/cards/k/{key}", f"/qr/k/{key}.svg", f"/qr/k/{key}.png"]
     return pages
