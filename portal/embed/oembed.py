@@ -43,7 +43,7 @@ class _Asked:
     is_card: bool
 
 
-@get("/oembed", name="embed:oembed", summary="The frame for one of the portal's own addresses", **permit("public"))
+@get("/oembed", name="embed:oembed", include_in_schema=False, **permit("public"))
 async def show_oembed(
     request: Http,
     settings: TheSettings,
