@@ -15,7 +15,7 @@ from tests.e2e.host import OtherSite
 from tests.e2e.server import RunningPortal
 
 SIZE = (800, 600)
-PAPERS = {"A4": "15mm", "Letter": "10mm"}
+PAPERS = {"A4": "10mm", "Letter": "10mm"}
 INVOICE = """<style>@page { margin: %s }</style><h1>Invoice 2026-17</h1><p>Fjord Shop, Bergen</p>
 <table width="100%%"><tr><td>Mug</td><td>12.00</td></tr><tr><td>To pay</td><td>12.00</td></tr></table>%s<p>Thank you.</p>"""
 EVIL = """<script>
