@@ -18,10 +18,12 @@ _BARE: Final = """
 from pathlib import Path
 bodies = {{"/" + path.name: path.read_bytes() for path in Path({folder!r}).glob("*.jpg")}}
 lengths = {{name: str(len(body)).encode() for name, body in bodies.items()}}
+unchanged = [(b"etag", b'"bare"'), (b"vary", b"Accept"), (b"cache-control", b"public, max-age=31536000, immutable")]
 async def app(scope, receive, send):
     path = scope["path"]
     if path == "/unchanged":
-        await send({{"type": "http.response.start", "status": 304, "headers": [(b"etag", b'"bare"')]}})
+        is_known = dict(scope["headers"]).get(b"if-none-match") == b'"bare"'
+        await send({{"type": "http.response.start", "status": 304 if is_known else 404, "headers": unchanged}})
         await send({{"type": "http.response.body", "body": b""}})
         return
     headers = [(b"content-type", b"image/jpeg"), (b"content-length", lengths[path])]
@@ -42,7 +44,7 @@ _PATIENCE: Final = 30  # seconds until a server answers
 
 @contextlib.contextmanager
 def bare_uvicorn(folder: Path) -> Iterator[str]:
-    """Answers the JPEGs of this folder from memory by their names, and `/unchanged` with 304. Gives its address."""
+    """Answers this folder's JPEGs from memory, and `/unchanged` with 304 to who names its tag. Gives its address."""
     (folder / "bare.py").write_text(_BARE.format(folder=str(folder)))
     options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "error"]
     port = free_port()
@@ -95,7 +97,7 @@ def _answers(url: str) -> bool:
     try:
         urllib.request.urlopen(url, timeout=2).close()
     except urllib.error.HTTPError as error:
-        return error.code == 304
+        return error.code in (304, 404)
     except OSError:
         return False
     return True
