@@ -19,7 +19,7 @@ NOBODY: Final = UUID(int=0)
 FORMATS: Final = ("auto", "jpeg", "webp", "avif")
 _VERSION: Final = re.compile(r"([1-9][0-9]{0,8})(?:\.([1-9][0-9]{0,8}))?", re.ASCII)
 _NAMES: Final = frozenset({"size", "format", "v", "exp", "sig", "download", "fallback"})
-_SHORT: Final = 200  # bytes of a query worth remembering
+_SHORT: Final = 250  # bytes of a URL worth remembering
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Wish:
 
 def wish_of(path: str, query: bytes) -> Wish:
     """Raises what `read_wish` raises."""
-    return (_known_wish if len(query) <= _SHORT else read_wish)(path, query)
+    return (_known_wish if len(path) + len(query) <= _SHORT else read_wish)(path, query)
 
 
 def read_wish(path: str, query: bytes) -> Wish:
@@ -69,7 +69,9 @@ def read_wish(path: str, query: bytes) -> Wish:
 
 def _id_in(path: str) -> UUID | None:
     """In one spelling alone: a signed URL with any other byte is no signed URL."""
-    text = path[len(MOUNT) + 1 :].removesuffix("/")
+    text = path.removeprefix(f"{MOUNT}/").removesuffix(
+        "/"
+    )  # the router asks for no slash behind the mount, and adds one
     try:
         image_id = UUID(text)
     except ValueError:

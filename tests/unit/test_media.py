@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from portal.accounts.pace import ADDRESSES, BURST, PER_SECOND, Pace
 from portal.media.answers import attachment
 from portal.media.hot import HotBytes
+from portal.media.wish import MOUNT, NOBODY, wish_of
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,18 @@ def test_an_etag_goes_with_its_picture():
         hot.put(str(number), bytes(10))
     assert hot.get("a") is None
     assert not hot._etags
+
+
+def test_what_is_remembered_of_urls_is_small_however_long_they_are():
+    tracemalloc.start()
+    try:
+        for number in range(500):
+            path = f"{MOUNT}/{number:060000}"
+            assert wish_of(path, b"fallback=invoices").image_id == NOBODY
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1_000_000
 
 
 def test_an_address_has_a_burst_and_then_its_pace():
