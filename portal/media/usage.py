@@ -131,18 +131,22 @@ class Usage:
             yield
         finally:
             self._ending.set()
-            await task
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(task, LAST_FLUSH_SECONDS)
 
     async def _run(self) -> None:
-        while not self._ending.is_set():
+        is_last = False
+        while not is_last:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), self._flush_seconds)
+                is_last = await asyncio.wait_for(self._ending.wait(), self._flush_seconds)
             await self._try_to_flush()
 
     async def _try_to_flush(self) -> None:
         try:
-            with database.patience(LAST_FLUSH_SECONDS if self._ending.is_set() else database.USUAL_SECONDS):
-                await self.flush()
+            await self.flush()
+        except asyncio.CancelledError:
+            log.warning("usage not written", error=f"no answer within {LAST_FLUSH_SECONDS:g} seconds")
+            raise
         except Exception as error:  # whatever it is: the counts are kept, and tried again
             log.warning("usage not written", error=repr(error))
         if self._dropped:

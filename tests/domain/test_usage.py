@@ -193,6 +193,45 @@ async def test_what_is_counted_last_is_written_as_the_portal_ends(studio: Studio
     assert await kept(image_id) == {("card", today()): (1, 10)}
 
 
+async def test_what_is_counted_while_the_portal_ends_in_the_middle_of_writing_is_written_too(studio: Studio):
+    image_id = await studio.add(await make_entity(), ready=False)
+    usage = Usage(flush_seconds=0.01)
+    other = await asyncpg.connect(**database.DB.config)
+    try:
+        async with other.transaction():
+            await other.execute("LOCK TABLE served_day")
+            flushed = usage.flushed()
+            await flushed.__aenter__()
+            usage.count(image_id, "card", JPEG, 10, False)
+            await eventually(lambda: usage._sent)  # on its way, and waiting for the table
+            usage.count(image_id, "card", JPEG, 10, True)
+            ending = asyncio.create_task(flushed.__aexit__(None, None, None))
+            await eventually(usage._ending.is_set)
+        await ending
+    finally:
+        await other.close()
+    assert await kept(image_id) == {("card", today()): (2, 20)}
+
+
+async def test_the_end_waits_only_so_long_for_a_database_that_does_not_answer(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("portal.media.usage.LAST_FLUSH_SECONDS", 0.1)
+    image_id = await studio.add(await make_entity(), ready=False)
+    usage = Usage(flush_seconds=0.01)
+    other = await asyncpg.connect(**database.DB.config)
+    try:
+        async with other.transaction():
+            await other.execute("LOCK TABLE served_day")
+            with structlog.testing.capture_logs() as logs:
+                async with usage.flushed():
+                    usage.count(image_id, "card", JPEG, 10, False)
+                    await eventually(lambda: usage._sent)  # begun before the end, when there was time
+    finally:
+        await other.close()
+    assert [said["event"] for said in logs] == ["usage not written"]
+
+
 async def test_one_pictures_usage_is_of_30_days_and_its_last_day_of_all(studio: Studio):
     image_id = await studio.add(await make_entity(), ready=False)
     for preset, days, served in (("card", 0, 4), ("card", 29, 5), ("gallery", 3, 2), ("icon", 30, 100)):
