@@ -94,6 +94,8 @@ class MadeRoom:
     async def make_print(self, entry: Entry, address: str | None) -> Made | None:
         """None for a stranger (who has an `address`) who asks for too much. Raises NotReady, Gone."""
         key = _print_key(entry)
+        if key in self._never:
+            raise _no_print()
         is_free = key in self._printing or address is None
         if not is_free and (len(self._printing) >= MOST_WAITING or not self._pace.allows(address or "")):
             return None
@@ -138,7 +140,8 @@ class MadeRoom:
             except FileNotFoundError as error:
                 raise Gone("The original of this picture is missing from the store.") from error
             except FileRefused as error:
-                raise NotReady("This picture cannot be made for print.") from error
+                self._remember(key)
+                raise _no_print() from error
             if is_kept:
                 with contextlib.suppress(OSError, PortalError):  # then it is made again after a restart, or swept
                     await self._keep(entry, key, made.data)
@@ -206,6 +209,10 @@ def _key(entry: Entry, size: str, format: CacheFormat) -> str | None:
     if entry.current is None or entry.print_from is None:
         return None
     return cache_key(entry.entity_type, entry.image_id, *entry.current, size, format)
+
+
+def _no_print() -> NotReady:
+    return NotReady("This picture cannot be made for print.")
 
 
 def _print_key(entry: Entry) -> str:

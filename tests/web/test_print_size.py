@@ -120,3 +120,16 @@ async def test_one_of_a_lost_original_is_gone(portal: SmallPortal, visitor: http
     image_id = await portal.studio.add(ref)
     portal.studio.store.path_of(original_key(ref.type, image_id, 1, "jpg")).unlink()
     assert (await visitor.get(url(image_id, size="print"))).status_code == 410
+
+
+async def test_what_cannot_be_made_is_tried_once(
+    portal: SmallPortal, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await make_entity()
+    image_id = await portal.studio.add(ref)
+    portal.studio.store.path_of(original_key(ref.type, image_id, 1, "jpg")).write_bytes(b"no picture")
+    renders = count_renders(portal, monkeypatch)
+    for _ in range(3):
+        answer = await visitor.get(url(image_id, size="print"))
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_ready")
+    assert renders == ["print"]
