@@ -105,7 +105,7 @@ async def test_versions_are_listed_newest_first_page_by_page(editor: httpx.Async
     assert ([each["version"] for each in whole["versions"]], whole["total"], whole["next"]) == ([4, 3, 2, 1], 4, None)
     newest, *_, oldest = whole["versions"]
     assert set(oldest) == set(
-        "version is_current filename media_type bytes width height frames sha256 edits focal_point placeholder "
+        "version is_current is_pinned filename media_type bytes width height frames sha256 edits focal_point placeholder "
         "renditions uploaded_by created_at replaced_at".split()
     )
     assert [each["is_current"] for each in whole["versions"]] == [True, False, False, False]
