@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from portal.entities.kinds import EntityRef
-from portal.gallery.pins import PinView, find_pin
+from portal.gallery.pins import as_pinned, find_pin
 from portal.gallery.queries import gallery_of, get_entity
 from portal.gallery.views import EntityView, ImageView
 from portal.storage.links import Links
@@ -29,19 +27,8 @@ class Shown:
 async def shown_of(ref: EntityRef, *, links: Links, limit: int = ALL) -> Shown:
     """Raises NoSuchEntity."""
     entity = await get_entity(ref, links)
-    pin = await find_pin(ref, links) if ref.type == "invoices" else None
+    pin = await find_pin(ref, links)
     if pin is not None:
-        return _as_pinned(entity, pin, limit)
+        return Shown(as_pinned(entity, pin), pin.own[:limit], pin.pinned_at)
     images = await gallery_of(ref, links=links, public=True, limit=limit)
     return Shown(entity, images.items)
-
-
-def _as_pinned(entity: EntityView, pin: PinView, limit: int) -> Shown:
-    own = [each.image for each in pin.pictures if each.item is None]
-    of_items = {each.item: each.image for each in pin.pictures}
-    lines = [
-        dataclasses.replace(line, picture=of_items.get(line.item)) if line.item in pin.items else line
-        for line in entity.lines
-    ]
-    changed: dict[str, Any] = {"primary": own[0] if own else None, "image_count": len(own), "lines": lines}
-    return Shown(dataclasses.replace(entity, **changed), own[:limit], pin.pinned_at)

@@ -14,25 +14,28 @@ from portal.accounts.guards import may_see, permit
 from portal.entities.kinds import KINDS, EntityRef, parse_ref
 from portal.errors import FormError, NoSuchEntity
 from portal.gallery import disposal, queries, service
-from portal.gallery.entity_objects import entity_object
+from portal.gallery.entity_objects import entity_object, object_for_print
 from portal.gallery.forms import read_metadata, read_picture_fields
 from portal.gallery.image_objects import (
     IMAGE_EXAMPLE,
     Gallery,
+    GalleryForPrint,
     ImageList,
     UploadReport,
     VisitorEntity,
     VisitorGallery,
+    VisitorGalleryForPrint,
     for_visitor,
 )
-from portal.gallery.prints import for_print, read_for
+from portal.gallery.issued import Printed, entity_for_print, gallery_for_print
+from portal.gallery.prints import read_for
 from portal.gallery.queries import parse_image_id
 from portal.gallery.twins import read_hash
 from portal.gallery.uploads import MAX_FILES, Outcome, add_file, add_files, body_hash, received
-from portal.gallery.views import ImageView
+from portal.gallery.views import EntityView, ImageView
 from portal.idempotency import Claim
 from portal.jobs.queue import AWAITED, BULK, USUAL
-from portal.paging import read_limit
+from portal.paging import Page, read_limit
 from portal.storage.links import Links
 from portal.web.answers import json_response, read_json, read_object
 from portal.web.exceptions import problem
@@ -177,7 +180,9 @@ def _ref_of(fields: dict[str, str]) -> EntityRef:
 @get(
     "/entity/{type:str}/{id:str}",
     summary="One gallery, in its order",
-    responses={200: ResponseSpec(Gallery | VisitorGallery, description="One page")},
+    responses={
+        200: ResponseSpec(Gallery | VisitorGallery | GalleryForPrint | VisitorGalleryForPrint, description="One page")
+    },
     **permit("scoped"),
 )
 async def gallery(
@@ -193,20 +198,36 @@ async def gallery(
     """Public types need no credentials; then only ready pictures are listed, with the fields a visitor may know.
 
     With `for=print` each picture has `print`: the URL of its print rendition, that one's pixels, and its millimetres in the
-    box of 90 x 68 mm at 300 dpi.
+    box of 90 x 68 mm at 300 dpi. An invoice that is pinned gives the pictures that it was issued with, and says `pinned_at`.
     """
     ref, is_for_print = parse_ref(type, id), read_for(for_)
     if not may_see(actor, ref.type, settings.private_types):
         raise NoSuchEntity(f"There is no {ref}.")
-    entity = await queries.get_entity(ref, links)
     is_visitor = actor is None
-    page = await queries.gallery_of(ref, links=links, public=is_visitor, cursor=cursor, limit=read_limit(limit))
-    items = await for_print(page.items, links) if is_for_print else page.items
+    part: dict[str, Any] = {"links": links, "public": is_visitor, "cursor": cursor, "limit": read_limit(limit)}
+    if is_for_print:
+        printed = await entity_for_print(ref, links)
+        page = await gallery_for_print(printed, **part)
+        return _printed_answer(printed, page, is_visitor=is_visitor)
+    entity = await queries.get_entity(ref, links)
+    page = await queries.gallery_of(ref, **part)
     if is_visitor:
-        images = [for_visitor(image) for image in items]
-        shown = VisitorEntity(ref.type, ref.id, entity.name)
-        return json_response(200, VisitorGallery(shown, images, page.total, page.next))
-    return json_response(200, Gallery(entity_object(entity), items, page.total, page.next))
+        images = [for_visitor(image) for image in page.items]
+        return json_response(200, VisitorGallery(_for_visitor(entity), images, page.total, page.next))
+    return json_response(200, Gallery(entity_object(entity), page.items, page.total, page.next))
+
+
+def _printed_answer(printed: Printed, page: Page[ImageView], *, is_visitor: bool) -> Response[bytes]:
+    entity, rest = printed.entity, (page.total, page.next, printed.pinned_at)
+    if is_visitor:
+        images = [for_visitor(image) for image in page.items]
+        return json_response(200, VisitorGalleryForPrint(_for_visitor(entity), images, *rest))
+    shown = object_for_print(entity, printed.pinned_at)
+    return json_response(200, GalleryForPrint(shown, page.items, *rest))
+
+
+def _for_visitor(entity: EntityView) -> VisitorEntity:
+    return VisitorEntity(entity.type, entity.id, entity.name)
 
 
 @get(

@@ -26,8 +26,16 @@ from portal.entities.queries import forget_counts, list_entities
 from portal.entities.service import put_entity
 from portal.errors import BadRequest, FormError, Stale, TooLarge, UnsupportedFormat
 from portal.gallery.disposal import delete_entity
-from portal.gallery.entity_objects import EntityList, EntityObject, InvoiceObject, entity_object
-from portal.gallery.prints import lines_for_print, read_for
+from portal.gallery.entity_objects import (
+    EntityList,
+    EntityObject,
+    InvoiceForPrint,
+    InvoiceObject,
+    entity_object,
+    object_for_print,
+)
+from portal.gallery.issued import entity_for_print
+from portal.gallery.prints import read_for
 from portal.gallery.queries import entity_views, get_entity
 from portal.idempotency import Claim
 from portal.paging import read_limit
@@ -123,7 +131,7 @@ class _ImportOperation(Operation):
 
 
 For = Annotated[str | None, QueryParameter(name="for", description="`print` adds what is printed of pictures.")]
-OneEntity = EntityObject | InvoiceObject
+OneEntity = EntityObject | InvoiceObject | InvoiceForPrint
 TypeName = Annotated[str, PathParameter(description=f"One of {', '.join(KINDS)}.")]
 
 
@@ -159,8 +167,15 @@ async def list_all(
     responses={200: ResponseSpec(OneEntity, description="With the primary picture; an invoice's lines with theirs")},
 )
 async def get_one(type: TypeName, id: PathText, links: TheLinks, for_: For = None) -> Response[bytes]:
-    """With `for=print` the pictures of an invoice's lines have `print`, as those of a gallery."""
-    return await _answer(200, parse_ref(type, id), links, is_for_print=read_for(for_))
+    """With `for=print` the pictures of an invoice's lines have `print`, as those of a gallery. They are those of `pinned_at`
+    where the invoice is pinned; it is null where it is not.
+    """
+    ref = parse_ref(type, id)
+    if not read_for(for_):
+        return await _answer(200, ref, links)
+    printed = await entity_for_print(ref, links)
+    shown = object_for_print(printed.entity, printed.pinned_at)
+    return json_response(200, shown, {"ETag": _etag(printed.entity.updated_at)})
 
 
 @put(
@@ -244,10 +259,8 @@ def _nothing_imported(report: ImportReport) -> FormError:
     )
 
 
-async def _answer(status: int, ref: EntityRef, links: Links, *, is_for_print: bool = False) -> Response[bytes]:
+async def _answer(status: int, ref: EntityRef, links: Links) -> Response[bytes]:
     view = await get_entity(ref, links)
-    if is_for_print:
-        view = await lines_for_print(view, links)
     return json_response(status, entity_object(view), {"ETag": _etag(view.updated_at)})
 
 

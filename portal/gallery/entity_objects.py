@@ -54,6 +54,13 @@ class InvoiceObject(EntityObject):
 
 
 @dataclass(frozen=True)
+class InvoiceForPrint(InvoiceObject):
+    """With the pictures that it was issued with: those of `pinned_at`, which is null where it is not pinned."""
+
+    pinned_at: datetime.datetime | None
+
+
+@dataclass(frozen=True)
 class EntityList:
     """`total` is exact up to 1000, 1001 means more; `next` is the cursor of the following page."""
 
@@ -74,6 +81,11 @@ def entity_object(view: EntityView) -> EntityObject | InvoiceObject:
         total=money_text(view.total),
         lines=[_line_object(line) for line in view.lines],
     )
+
+
+def object_for_print(view: EntityView, pinned_at: datetime.datetime | None) -> EntityObject | InvoiceForPrint:
+    shown = entity_object(view)
+    return InvoiceForPrint(**vars(shown), pinned_at=pinned_at) if isinstance(shown, InvoiceObject) else shown
 
 
 def _line_object(line: LineView) -> LineObject:

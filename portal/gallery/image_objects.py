@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from portal.gallery.entity_objects import EntityObject, InvoiceObject
@@ -81,7 +82,7 @@ class VisitorEntity:
 
 @dataclass(frozen=True, slots=True)
 class VisitorGallery:
-    """Only what is ready, in `total` too. With `for=print` each image has `print`."""
+    """Only what is ready, in `total` too."""
 
     entity: VisitorEntity
     images: list[VisitorImage] | list[VisitorImageForPrint]
@@ -90,13 +91,27 @@ class VisitorGallery:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitorGalleryForPrint(VisitorGallery):
+    """Each image has `print`; those of a pinned invoice are the ones of `pinned_at`."""
+
+    pinned_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Gallery:
-    """In the order in which it is shown. With `for=print` each image has `print`."""
+    """In the order in which it is shown."""
 
     entity: EntityObject | InvoiceObject
     images: list[ImageView] | list[ImageForPrint]
     total: int
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryForPrint(Gallery):
+    """Each image has `print`; those of a pinned invoice are the ones of `pinned_at`."""
+
+    pinned_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

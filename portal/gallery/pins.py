@@ -21,7 +21,8 @@ from portal.entities.kinds import EntityRef
 from portal.errors import Conflict, NotFound
 from portal.gallery import places
 from portal.gallery.disposal import release_pin
-from portal.gallery.views import ImageView, decoded, image_view
+from portal.gallery.prints import printed
+from portal.gallery.views import EntityView, ImageView, decoded, image_view, rendition_of
 from portal.storage.links import Links
 
 # Its own gallery in its order, then the primary picture of each item, in the order of the lines.
@@ -74,6 +75,11 @@ class PinView:
     pinned_by: str
     items: list[str]
     pictures: list[PinnedView]
+
+    @property
+    def own(self) -> list[ImageView]:
+        """Those of the invoice's own gallery, in its order."""
+        return [each.image for each in self.pictures if each.item is None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +179,13 @@ async def find_pin_line(ref: EntityRef) -> PinLine | None:
     return PinLine(row["pinned_at"], row["pinned_by"], row["pinned_by"] == SYSTEM.name, row["pictures"])
 
 
-async def find_pin(ref: EntityRef, links: Links) -> PinView | None:
-    """With URLs that serve these very renditions as long as the pin stands."""
+async def find_pin(ref: EntityRef, links: Links, *, is_for_print: bool = False) -> PinView | None:
+    """With URLs that serve these very renditions as long as the pin stands; None for what is no invoice, too.
+
+    `is_for_print`: each picture says what is printed of it.
+    """
+    if ref.type != "invoices":
+        return None
     row = await database.fetch_row(
         """SELECT invoice_pin.pk, items, pinned_by, pinned_at FROM invoice_pin JOIN entity ON entity.pk = invoice
            WHERE entity.type = $1 AND entity.id = $2""",
@@ -184,11 +195,23 @@ async def find_pin(ref: EntityRef, links: Links) -> PinView | None:
     if row is None:
         return None
     ours, now = dataclasses.replace(links, kind="pinned"), time.time()
-    pictures = [_pinned_view(each, ours, now) for each in await database.fetch(_PICTURES, row["pk"])]
+    rows = await database.fetch(_PICTURES, row["pk"])
+    pictures = [_pinned_view(each, ours, now, is_for_print=is_for_print) for each in rows]
     return PinView(ref, row["pinned_at"], row["pinned_by"], sorted(row["items"]), pictures)
 
 
-def _pinned_view(row: Mapping[str, Any], links: Links, now: float) -> PinnedView:
+def as_pinned(entity: EntityView, pin: PinView) -> EntityView:
+    """The invoice with its pin's pictures: its own, and those of the lines that it had then."""
+    of_items = {each.item: each.image for each in pin.pictures}
+    lines = [
+        dataclasses.replace(line, picture=of_items.get(line.item)) if line.item in pin.items else line
+        for line in entity.lines
+    ]
+    primary = pin.own[0] if pin.own else None
+    return dataclasses.replace(entity, primary=primary, image_count=len(pin.own), lines=lines)
+
+
+def _pinned_view(row: Mapping[str, Any], links: Links, now: float, *, is_for_print: bool) -> PinnedView:
     """The picture as it was: its facts are those of the pinned version, its words those of today."""
     stored, old = json.loads(row["pinned"]), decoded(row["old"]) or {}
     made_of = stored.get("made_of") or {}
@@ -207,6 +230,8 @@ def _pinned_view(row: Mapping[str, Any], links: Links, now: float) -> PinnedView
         "sort_order": row["position"],
     }
     image = image_view({**row, **was}, EntityRef(row["entity_type"], row["entity_id"]), links, now)
+    if is_for_print:
+        image = printed(image, rendition_of(stored), links, now)
     return PinnedView(row["item"], row["position"], image)
 
 

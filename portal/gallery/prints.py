@@ -10,6 +10,7 @@ from typing import Any, Final
 from portal import database
 from portal.errors import FormError
 from portal.gallery.views import EntityView, ImageView, decoded, recipe_of, rendition_of
+from portal.imaging.edits import edits_of
 from portal.imaging.geometry import fit_within
 from portal.imaging.presets import PRESETS
 from portal.storage.links import Links
@@ -67,11 +68,22 @@ async def for_print(images: Iterable[ImageView], links: Links) -> list[ImageForP
 
 
 async def lines_for_print(entity: EntityView, links: Links) -> EntityView:
-    """The pictures of its lines too."""
-    pictures = {line.picture.id: line.picture for line in entity.lines if line.picture is not None}
-    printed = {image.id: image for image in await for_print(pictures.values(), links)}
-    lines = [replace(line, picture=printed.get(line.picture.id) if line.picture else None) for line in entity.lines]
+    """The pictures of its lines too; those that are pinned say already what is printed of them."""
+    pictures = [line.picture for line in entity.lines if line.picture and not isinstance(line.picture, ImageForPrint)]
+    by_id = {image.id: image for image in await for_print(pictures, links)}
+    lines = [
+        replace(line, picture=by_id[line.picture.id])
+        if line.picture and not isinstance(line.picture, ImageForPrint)
+        else line
+        for line in entity.lines
+    ]
     return replace(entity, lines=lines)
+
+
+def printed(image: ImageView, of: tuple[int, int], links: Links, now: float) -> ImageForPrint:
+    """A picture whose `edits` and size are those of the very set `of` (version and rendering) that is printed."""
+    whole = edits_of(image.edits).size_of((image.width, image.height))
+    return _for_print(image, _print_view(image, of, whole, links, now))
 
 
 def read_for(text: str | None) -> bool:
@@ -82,8 +94,11 @@ def read_for(text: str | None) -> bool:
 
 
 def _with_print(image: ImageView, row: Mapping[str, Any] | None, links: Links, now: float) -> ImageForPrint:
-    facts = {field.name: getattr(image, field.name) for field in fields(ImageView)}
-    return ImageForPrint(**facts, print=None if row is None else _print_of(image, row, links, now))
+    return _for_print(image, None if row is None else _print_of(image, row, links, now))
+
+
+def _for_print(image: ImageView, said: PrintView | None) -> ImageForPrint:
+    return ImageForPrint(**{field.name: getattr(image, field.name) for field in fields(ImageView)}, print=said)
 
 
 def _print_of(image: ImageView, row: Mapping[str, Any], links: Links, now: float) -> PrintView | None:
@@ -93,8 +108,12 @@ def _print_of(image: ImageView, row: Mapping[str, Any], links: Links, now: float
     if recipe is None:
         return None
     whole = recipe.edits.size_of((row["width"], row["height"]))
+    return _print_view(image, rendition_of(stored), whole, links, now)
+
+
+def _print_view(image: ImageView, of: tuple[int, int], whole: tuple[int, int], links: Links, now: float) -> PrintView:
     width, height = fit_within(whole, (PRINT.width, PRINT.height))
-    url = links.rendition(row["id"], image.entity.type, PRINT.name, *rendition_of(stored), now)
+    url = links.rendition(image.id, image.entity.type, PRINT.name, *of, now)
     return PrintView(url, width, height, _mm(width), _mm(height), BOX, DPI)
 
 

@@ -13,6 +13,10 @@ from litestar import Litestar
 from PIL import Image
 
 from portal import database
+from portal.entities.forms import parse_entity
+from portal.entities.kinds import EntityRef
+from portal.entities.service import put_entity
+from portal.gallery.disposal import trash_image
 from portal.gallery.forms import read_metadata
 from portal.gallery.renditions import render_all
 from portal.gallery.service import change_image
@@ -144,3 +148,46 @@ async def test_the_description_tells_of_it(visitor: httpx.AsyncClient) -> None:
     for path in ("/api/images/entity/{type}/{id}", "/api/entities/{type}/{id}"):
         assert "for" in {each["name"] for each in described["paths"][path]["get"]["parameters"]}
     assert any(name.endswith("PrintView") for name in described["components"]["schemas"])
+
+
+async def test_a_pinned_invoice_prints_the_pictures_that_it_was_issued_with(
+    studio: Studio, app: Litestar, visitor: httpx.AsyncClient, viewer: httpx.AsyncClient
+) -> None:
+    item, later, invoice = await make_entity(), await make_entity(), EntityRef("invoices", "R-1")
+    sold = await studio.add(item, samples.jpeg(1200, 600))
+    own = [await studio.add(await put_invoice(invoice, item), samples.jpeg(900, 900)), await studio.add(invoice)]
+    answers = [await viewer.get(f"/api/{path}/{invoice}?for=print") for path in ("entities", "images/entity")]
+    assert [answer.json()["pinned_at"] for answer in answers] == [None, None]
+    editor = await caller(app, "editor")
+    pinned = (await editor.post(f"/api/entities/{invoice}/pin")).json()
+    await change_image(own[0], read_metadata({"edits": PORTRAIT}), actor=EDITOR)
+    await render_all(own[0], store=studio.store, pool=studio.pool)
+    await studio.replace(sold, samples.jpeg(300, 900))
+    await trash_image(own[1], actor=EDITOR, deletes_per_hour=500)
+    await studio.add(later)
+    await put_invoice(invoice, item, later)
+
+    entity = (await viewer.get(f"/api/entities/{invoice}?for=print")).json()
+    gallery = (await viewer.get(f"/api/images/entity/{invoice}?for=print")).json()
+    assert entity["pinned_at"] == gallery["pinned_at"] == pinned["pinned_at"]
+    first, second = [line["picture"] for line in entity["lines"]]
+    assert [image["id"] for image in gallery["images"]] == [str(each) for each in own]
+    sizes = [(each["print"]["width"], each["print"]["height"]) for each in (first, *gallery["images"])]
+    assert sizes[:2] == [(1063, 532), (803, 803)]
+    for each, size in zip((first, *gallery["images"]), sizes, strict=True):
+        assert "v=1.1&exp=" in each["print"]["url"]
+        assert await size_of(visitor, each["print"]["url"]) == size
+    assert "sig=" not in second["print"]["url"]  # a line that came later is live
+    pages = [(await viewer.get(f"/api/images/entity/{invoice}?for=print&limit=1")).json()]
+    pages.append((await viewer.get(f"/api/images/entity/{invoice}?for=print&cursor={pages[0]['next']}")).json())
+    assert [[image["id"] for image in page["images"]] for page in pages] == [[str(own[0])], [str(own[1])]]
+    assert (pages[0]["total"], pages[1]["next"]) == (2, None)
+    live = (await viewer.get(f"/api/images/entity/{invoice}")).json()  # what is managed stays what is there now
+    assert "pinned_at" not in live
+    assert [image["id"] for image in live["images"]] == [str(own[0])]
+
+
+async def put_invoice(ref: EntityRef, *items: EntityRef) -> EntityRef:
+    lines = [{"item": item.id, "description": "x", "quantity": 1} for item in items]
+    await put_entity(ref, parse_entity(ref, {"name": "Invoice", "lines": lines}), EDITOR)
+    return ref
