@@ -69,9 +69,7 @@ def read_wish(path: str, query: bytes) -> Wish:
 
 def _id_in(path: str) -> UUID | None:
     """In one spelling alone: a signed URL with any other byte is no signed URL."""
-    text = path.removeprefix(f"{MOUNT}/").removesuffix(
-        "/"
-    )  # the router asks for no slash behind the mount, and adds one
+    text = path.removeprefix(f"{MOUNT}/").removesuffix("/")  # the router adds one, and asks for none behind the mount
     try:
         image_id = UUID(text)
     except ValueError:

@@ -55,7 +55,7 @@ async def status(portal: SmallPortal, url: str, method: str = "GET", **headers: 
 async def test_any_byte_that_is_another_opens_nothing(portal: SmallPortal, image: UUID):
     url = signed(portal, image)
     assert await status(portal, url) == 200
-    start = url.index(str(image))
+    start = url.index(f"/{image}")
     for place in range(start, len(url)):
         flipped = {chr(ord(url[place]) ^ bit) for bit in (1, 32, 128)}
         others = flipped | set(INSTEAD[place % 13 :: 13]) | {url[place].swapcase()}
