@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -79,11 +81,12 @@ class Cache:
         return (path for path, found in self._files() if found.st_mtime < end)
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        start = len(str(self.root)) + 1
         for folder, _, names in os.walk(self.root):  # follows no symlinks
             for name in names:
-                path = Path(folder, name)
-                with contextlib.suppress(OSError):
-                    if is_cache_key(path.relative_to(self.root).as_posix()):
+                if is_cache_key(f"{folder[start:]}/{name}"):
+                    path = Path(folder, name)
+                    with contextlib.suppress(OSError):
                         yield path, path.lstat()
 
     def _find(self, key: str) -> Cached | None:
@@ -115,15 +118,27 @@ class Cache:
             self._make_room()
 
     def _make_room(self) -> None:
-        """The oldest go, until there is room for what is put before this is called again."""
-        files = sorted(((found.st_mtime, found.st_size, path) for path, found in self._files()), reverse=True)
-        held = 0
-        for _, size, path in files:
-            held += size
-            if held > self._max - self._max // _PARTS:
+        """The oldest go, until there is room for what is put before this is called again.
+
+        Walks twice rather than sort all files: that, and so many objects, would hold up the event loop.
+        """
+        sizes: defaultdict[float, int] = defaultdict(int)  # bytes, by when they were put
+        for _, found in self._files():
+            sizes[found.st_mtime] += found.st_size
+        oldest, left = math.inf, self._max - self._max // _PARTS
+        for moment in sorted(sizes, reverse=True):
+            left -= sizes[moment]
+            if left < 0:
+                self._unlink_older(oldest)
+                break
+            oldest = moment
+        self._unmeasured = 0
+
+    def _unlink_older(self, oldest: float) -> None:
+        for path, found in self._files():
+            if found.st_mtime < oldest:
                 with contextlib.suppress(OSError):  # what can't go stays; the others make room
                     path.unlink()
-        self._unmeasured = 0
 
     def _has_room(self) -> bool:
         there = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
