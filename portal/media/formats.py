@@ -71,13 +71,18 @@ class MadeRoom:
         for format in takes:
             made = await self._find(avif if format == "avif" else webp, format)
             if made is not None:
-                if format == "webp" and takes[0] == "avif":
-                    self._remember(avif)
-                return made
+                is_second = format == "webp" and takes[0] == "avif"
+                return await self._late_avif(avif) or made if is_second else made
         if "webp" in takes or await self._find(webp, "webp") is None:
             return "later"
-        self._remember(avif)
-        return "jpeg"
+        return await self._late_avif(avif) or "jpeg"
+
+    async def _late_avif(self, key: str) -> Made | None:
+        """Looked for once more, now that there is a WebP: it may have been put between the two looks."""
+        made = await self._find(key, "avif")
+        if made is None:
+            self._remember(key)
+        return made
 
     def want(self, entry: Entry, size: str, address: str) -> None:
         """There may be better ones soon. `address` is who asks for what was not found: one alone gets only so many made."""

@@ -14,7 +14,7 @@ from portal.audit.actors import SYSTEM
 from portal.gallery.disposal import delete_image
 from portal.gallery.tasks import purge_objects
 from portal.settings import Settings
-from portal.storage.cache import Cache
+from portal.storage.cache import Cache, Cached
 from tests import samples
 from tests.factories import Studio, make_entity
 from tests.web.embedding_app import SmallPortal, small_portal
@@ -89,6 +89,29 @@ async def test_where_it_does_not_pay_the_next_best_is_the_answer_for_good(
         for client in (visitor, later, visitor, later):
             assert said(await client.get(address, headers=BROWSER)) == (200, "image/webp", YEAR)
             assert said(await client.get(address, headers=AVIF_ALONE)) == (200, "image/jpeg", YEAR)
+
+
+@pytest.mark.parametrize("takes", [BROWSER, AVIF_ALONE])
+async def test_one_that_is_put_between_two_looks_is_not_taken_for_one_that_does_not_pay(
+    portal: SmallPortal,
+    visitor: httpx.AsyncClient,
+    config: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    takes: dict[str, str],
+) -> None:
+    image_id = await portal.studio.add(await make_entity(), PAYS)
+    address, looks, find = url(image_id, size="card", v="1.1"), list[str](), Cache.find
+    await made(visitor, address, "image/avif", **BROWSER)
+
+    async def a_moment_before(self: Cache, key: str) -> Cached | None:
+        looks.append(key)
+        return None if len(looks) == 1 else await find(self, key)
+
+    monkeypatch.setattr(Cache, "find", a_moment_before)
+    async with small_portal(config, portal.studio).visitor() as later:
+        for _ in range(2):
+            assert said(await later.get(address, headers=takes)) == (200, "image/avif", YEAR)
+    assert looks[0].endswith(".avif")
 
 
 async def test_what_moves_stays_webp(portal: SmallPortal, visitor: httpx.AsyncClient, config: Settings) -> None:
