@@ -13,12 +13,13 @@ from markupsafe import Markup
 
 from portal.accounts.guards import actor_of, may_see, permit
 from portal.accounts.sessions import authenticate
+from portal.embed.facts import for_customers
 from portal.embed.frames import (
+    as_granted,
     for_visitor,
     frame_headers,
     links_for,
     read_options,
-    with_presets,
     without_private_parent,
 )
 from portal.embed.head import head_of
@@ -32,6 +33,7 @@ from portal.embed.words import words_of
 from portal.entities.kinds import EntityRef, parse_ref
 from portal.errors import NotFound
 from portal.gallery.queries import get_entity
+from portal.gallery.views import EntityView
 from portal.imaging.codes import qr_png, qr_svg
 from portal.settings import Settings
 from portal.storage.links import Links
@@ -62,10 +64,15 @@ async def show_keyed_card(request: Http, key: PathText, settings: TheSettings, l
     await note_opening(request, ref)
     ours = links_for(grant, links)
     shown = await shown_of(ref, links=ours)
-    if ref.type != "invoices":  # an invoice names its customer anyway
-        shown = dataclasses.replace(shown, entity=without_private_parent(shown.entity, settings.private_types))
+    if ref.type != "invoices":  # an invoice names its customer anyway, and says nothing that is not asked for by name
+        shown = dataclasses.replace(shown, entity=_for_customer(shown.entity, settings))
     path, gallery_path = (_keyed_path(start, key, grant, ref) for start in ("/cards", "/embed"))
     return await _card(request, shown, grant, path, gallery_path, settings, ours)
+
+
+def _for_customer(entity: EntityView, settings: Settings) -> EntityView:
+    entity = dataclasses.replace(entity, attributes=for_customers(entity.attributes))
+    return without_private_parent(entity, settings.private_types)
 
 
 @get("/qr/{kind:str}/{file:str}", name="embed:qr", include_in_schema=False, **permit("scoped"))
@@ -159,7 +166,7 @@ async def _card(
     entity, actor = shown.entity, actor_of(request)
     is_shared = grant is None and not entity.is_private and actor is None
     is_open = grant is not None or not entity.is_private
-    images = [with_presets(image, grant) for image in shown.images]
+    images = [as_granted(image, grant) for image in shown.images]
     language, direction, words = words_of(settings.locale)
     paper = read_paper(request.query_params, entity.type)
     context = {
@@ -183,7 +190,7 @@ async def _card(
             links=links,
             writing=writing,
             words=words,
-            narrow=lambda image: with_presets(image, grant),
+            narrow=lambda image: as_granted(image, grant),
             sees_all=grant is not None or actor is not None,
         )
         label = label_of_invoice(entity, card)

@@ -25,6 +25,16 @@ _ADDRESS: Final = ("address", "postal_address", "billing_address")
 ADDRESS_NAMES: Final = frozenset({*_STREET, *_ADDRESS, *(name for names in _TOWN for name in names), "country"})
 PRICE: Final = ("price", "unit_price", "sales_price")
 STOCK: Final = ("stock", "in_stock", "stock_quantity")
+# What describes a thing, and how somebody is reached: told to whoever has a key. All else that a host says (what it paid, and
+# to whom, notes, limits) is for staff.
+_TOLD: Final = frozenset(
+    """colour color material materials fabric finish pattern style shape model series brand maker manufacturer size
+    dimensions width height depth length diameter thickness weight volume capacity scent flavour flavor ingredients
+    allergens burning_time bulb battery power voltage care washing warranty edition year vintage origin
+    country_of_origin made_in unit pack pack_size ean gtin upc isbn barcode mpn description
+    email phone telephone mobile website vat_id vat_number""".split()
+).union(PRICE, ADDRESS_NAMES, ("currency",))
+_UNIT: Final = re.compile(r"_(mm|cm|m|in|ft|mg|g|kg|oz|lb|ml|cl|dl|l|w|v)$", re.ASCII)
 
 Attributes = Mapping[str, Any]
 
@@ -33,6 +43,16 @@ Attributes = Mapping[str, Any]
 class Fact:
     label: str
     value: str
+
+
+def for_customers(attributes: Attributes) -> dict[str, Any]:
+    """What may be told to somebody who has a key and no account."""
+    return {name: value for name, value in attributes.items() if _UNIT.sub("", _plain(name)) in _TOLD}
+
+
+def _plain(name: str) -> str:
+    """ "Burning time" → "burning_time"."""
+    return "_".join(re.split(r"[\s_-]+", name.strip().lower()))
 
 
 def text_in(attributes: Attributes, *names: str) -> str | None:

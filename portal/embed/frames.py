@@ -92,9 +92,14 @@ def links_for(grant: EmbedGrant | None, links: Links) -> Links:
     return dataclasses.replace(links, until=int(grant.expires_at.timestamp()))
 
 
-def with_presets(image: ImageView, grant: EmbedGrant | None) -> ImageView:
-    """The picture with only the renditions that the key allows; each other name stands for the nearest of them in size."""
-    if grant is None or grant.presets is None:
+def as_granted(image: ImageView, grant: EmbedGrant | None) -> ImageView:
+    """The picture without a caption where the key has none, and with only the renditions that the key allows; each other name
+    stands for the nearest of them in size."""
+    if grant is None:
+        return image
+    if not grant.captions:
+        image = dataclasses.replace(image, caption=None)
+    if grant.presets is None:
         return image
     allowed = {name: image.renditions[name] for name in grant.presets if name in image.renditions}
     if not allowed:

@@ -80,7 +80,7 @@ async def invoice_card(
     return InvoiceCard(
         heading=f"{words['credit_note' if is_credit else 'invoice']} {number}",
         company=_party(company, narrow, sees_all=sees_all) if company else None,
-        customer=_party(customer, narrow, sees_all=False) if customer else None,
+        customer=_customer(customer, narrow, sees_all=sees_all) if customer else None,
         status=_status(said),
         facts=_facts(invoice, said, writing, words, number),
         lines=lines,
@@ -166,6 +166,12 @@ def _party(entity: EntityView, narrow: Narrow, *, sees_all: bool) -> Party:
         contact=tuple(filter(None, contact)),
         logo=narrow(entity.primary) if entity.primary else None,
     )
+
+
+def _customer(entity: EntityView, narrow: Narrow, *, sees_all: bool) -> Party:
+    """Strangers are told the name, where they may see customers: what else is said of them is staff's and the key's."""
+    party = _party(entity, narrow, sees_all=False)
+    return party if sees_all else dataclasses.replace(party, address=(), tagline=None)
 
 
 async def _parties(

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from litestar import Response, Router, get
 
 from portal.accounts.guards import permit
-from portal.embed.frames import Options, links_for, read_options, with_options, with_presets
+from portal.embed.frames import Options, as_granted, links_for, read_options, with_options
 from portal.embed.head import Preview, preview_of
 from portal.embed.keys import EmbedGrant
 from portal.embed.pages import grants_of
@@ -60,7 +60,7 @@ async def show_oembed(
     width, most = min(_pixels(maxwidth) or _WIDTH, 4000), _pixels(maxheight)
     ours = links_for(asked.grant, links)
     shown = await shown_of(asked.ref, links=ours, limit=asked.options.limit)
-    images = [with_presets(image, asked.grant) for image in shown.images]
+    images = [as_granted(image, asked.grant) for image in shown.images]
     wanted = _height(asked, sum(bool(image.renditions) for image in images), width)
     height = min(wanted, most) if most else wanted
     name = shown.entity.name

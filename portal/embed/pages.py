@@ -8,7 +8,7 @@ from litestar import Response, Router, get
 from litestar.response import Template
 
 from portal.accounts.guards import actor_of, may_see, permit
-from portal.embed.frames import for_visitor, frame_headers, links_for, read_options, with_options, with_presets
+from portal.embed.frames import as_granted, for_visitor, frame_headers, links_for, read_options, with_options
 from portal.embed.head import head_of
 from portal.embed.keys import EmbedGrant, Grants
 from portal.embed.openings import note_opening
@@ -71,7 +71,7 @@ async def _page(
     options = read_options(request.query_params)
     ours = links_for(grant, links)
     shown = await shown_of(ref, links=ours, limit=options.limit)
-    images = [with_presets(image, grant) for image in shown.images]
+    images = [as_granted(image, grant) for image in shown.images]
     is_shared = grant is None and ref.type not in settings.private_types
     return Template(
         template_name="embed/gallery.html",
@@ -84,7 +84,7 @@ async def _page(
             "crops": {image.id: crop_of(image) for image in images if image.focal_point},
             "layout": options.layout,
             "theme": options.theme,
-            "captions": options.captions and (grant is None or grant.captions),
+            "captions": options.captions,
             "credit": None,
         },
         headers=frame_headers(settings, grant, ref.type, cache="shared" if is_shared else "none"),

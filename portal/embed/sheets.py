@@ -10,7 +10,7 @@ from uuid import UUID
 from litestar import Response, Router, get
 
 from portal.accounts.guards import actor_of, may_see, permit
-from portal.embed.frames import frame_headers, links_for, read_options, with_presets
+from portal.embed.frames import as_granted, frame_headers, links_for, read_options
 from portal.embed.keys import EmbedGrant
 from portal.embed.openings import note_opening
 from portal.embed.pages import asked_entity, grants_of, no_such
@@ -65,8 +65,7 @@ async def _sheet(
     form: Form = "pdf" if request.scope["path"].endswith(".pdf") else "jpg"
     options = read_options(request.query_params)
     shown = await shown_of(ref, links=links_for(grant, links), limit=options.limit)
-    has_captions = options.captions and (grant is None or grant.captions)
-    order = order_of(shown, form, grant, settings, has_captions=has_captions)
+    order = order_of(shown, form, grant, settings, has_captions=options.captions)
     is_shared = grant is None and ref.type not in settings.private_types
     headers = frame_headers(settings, grant, ref.type, cache="shared" if is_shared else "none")
     headers["ETag"] = f'"{order.name}"'
@@ -85,7 +84,7 @@ async def _sheet(
 
 def order_of(shown: Shown, form: Form, grant: EmbedGrant | None, settings: Settings, *, has_captions: bool) -> Order:
     """What the sheet of today shows: of each picture the rendition that suits its size, or the nearest that the key allows."""
-    images = [image for image in (with_presets(each, grant) for each in shown.images) if image.renditions]
+    images = [image for image in (as_granted(each, grant) for each in shown.images) if image.renditions]
     placed = images[: MOST[form]]
     size = "gallery" if columns_of(form, len(placed)) > 2 else "optimized"
     writing = Writing(settings.locale, settings.timezone)

@@ -15,6 +15,7 @@ import zxingcpp
 from babel import Locale
 from PIL import Image
 
+from portal import database
 from portal.audit.actors import SYSTEM
 from portal.embed.keys import Scope, issue_key
 from portal.entities.forms import parse_entity
@@ -257,6 +258,40 @@ async def test_an_item_says_its_price_and_stock_and_shows_its_pictures(
     assert f"{ids[1]}?size=card" in page.text
     label = await viewer.get(f"/cards/{item}?paper=label")
     assert "Candle CND-1 €14.50" in text_of(label)
+
+
+@pytest.mark.parametrize("kind", ["inventory_items", "customers"])
+async def test_a_key_tells_customers_what_they_may_know_and_staff_all(
+    viewer: httpx.AsyncClient, visitor: httpx.AsyncClient, kind: str
+) -> None:
+    told = {"Price": "14.50", "Colour": "TOLD-1", "burning time": "TOLD-2", "width_cm": "TOLD-3", "e-mail": "HID-1"}
+    hidden = {"supplier": "HID-2", "purchase_price": "4.44", "cost": "5.55", "note": "HID-3", "credit_limit": "6.66"}
+    hidden |= {"Stock": "777", "stock": "888", "margin_cm": "HID-4", "cost_price": "9.99"}
+    ref = await say(EntityRef(kind, "A-1"), "Thing", attributes={**hidden, **told, "email": "TOLD-4"})
+    for key in (await key_of(ref), f"{await key_of(ref, whole_type=True)}?id={ref.id}&paper=a4"):
+        text = text_of(await visitor.get(f"/cards/k/{key}"))
+        for words in ("TOLD-1", "TOLD-2", "TOLD-3", "TOLD-4"):
+            assert words in text
+        for words in ("HID-", *(value for value in hidden.values())):
+            assert words not in text
+    seen = text_of(await viewer.get(f"/cards/{ref}"))
+    assert all(value in seen for value in ("HID-2", "HID-3", "5.55"))  # the first twelve
+
+
+async def test_a_key_without_captions_says_them_nowhere(visitor: httpx.AsyncClient, portal: SmallPortal) -> None:
+    item = await make_entity()
+    for ref in (await say(INVOICE, lines=[{"description": "Mug", "quantity": "1", "item": item.id}]), item):
+        for _ in range(2):
+            await portal.studio.add(ref)
+        await database.execute("UPDATE image SET caption = 'UNSAID'")
+        key = await key_of(ref, captions=False)
+        pages = [
+            f"/{start}/k/{key}{query}" for start in ("cards", "embed") for query in ("", "?captions=1&layout=strip")
+        ]
+        for path in (*pages, f"/oembed?url={portal.settings.base_url}/embed/k/{key}"):
+            answer = await visitor.get(path)
+            assert answer.status_code == 200
+            assert "UNSAID" not in answer.text, path
 
 
 async def test_the_paper_is_the_urls_else_the_contents(viewer: httpx.AsyncClient, visitor: httpx.AsyncClient) -> None:
