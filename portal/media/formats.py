@@ -119,7 +119,7 @@ class MadeRoom:
         """From now on in memory."""
         size, _, format = key.rpartition("-")[2].partition(".")
         etag = f'"{sha256[:32]}-{size}-{format}"'.encode()
-        self._hot.put(key, data, etag)
+        data = self._hot.put(key, data, etag)
         return Made(Source(key, len(data), "", etag, _TYPES[format]), data)  # type: ignore[index] - a key of ours ends so
 
     async def _make_better(self, key: str, entry: Entry, size: str) -> None:

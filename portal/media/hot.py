@@ -19,9 +19,10 @@ HOT_BYTES: Final = 64 * 1024 * 1024
 
 
 class HotBytes:
-    """Pictures by key, those used last, `limit` bytes in all; one that would push out a sixteenth is not kept.
+    """Pictures by key, those used last, `limit` bytes in all; one that would push out a quarter is not kept.
 
-    Beside a picture its ETag, where nobody else knows it.
+    A film may have 10 MB: kept, a hundred slow readers hold it once together. Beside a picture its ETag, where nobody
+    else knows it.
     """
 
     def __init__(self, limit: int = HOT_BYTES) -> None:
@@ -40,9 +41,10 @@ class HotBytes:
         """As it was put together with the picture, which is still held."""
         return self._etags[key]
 
-    def put(self, key: str, data: bytes, etag: bytes | None = None) -> None:
-        if len(data) * 16 > self._limit or key in self._pictures:
-            return
+    def put(self, key: str, data: bytes, etag: bytes | None = None) -> bytes:
+        """What is to be sent: of those who read it at the same time, all send the bytes of the first."""
+        if len(data) * 4 > self._limit or key in self._pictures:
+            return self._pictures.get(key, data)
         self._pictures[key] = data
         self._held += len(data)
         if etag is not None:
@@ -51,6 +53,7 @@ class HotBytes:
             dropped, picture = self._pictures.popitem(last=False)
             self._held -= len(picture)
             self._etags.pop(dropped, None)
+        return data
 
 
 async def read_source(source: Source, store: Store, hot: HotBytes) -> bytes:
@@ -66,5 +69,5 @@ async def read_source(source: Source, store: Store, hot: HotBytes) -> bytes:
         if digest != source.sha256:
             log.error("checksum mismatch", key=source.key)
             raise Gone("The bytes of this picture are damaged. It has to be healed from a backup or uploaded again.")
-        hot.put(source.key, data)
+        return hot.put(source.key, data)
     return data

@@ -30,8 +30,14 @@ def test_hot_bytes_keep_what_was_used_last_and_stay_within_their_limit():
     assert hot.get("0") is not None
     assert hot.get("1") is None
     assert sum(hot.get(str(number)) is not None for number in range(20)) == 16
-    hot.put("large", bytes(11))
+    hot.put("large", bytes(41))
     assert hot.get("large") is None
+
+
+def test_what_many_read_at_once_is_in_memory_once():
+    hot, first = HotBytes(limit=400), bytes(100)
+    assert hot.put("film", first) is first
+    assert hot.put("film", bytes(bytearray(100))) is first
 
 
 def test_an_etag_goes_with_its_picture():
