@@ -22,8 +22,8 @@
   const frames = () => [...document.querySelectorAll("iframe")].filter(isOurs);
   const isHeight = (value) => typeof value === "number" && value > 0 && value < Infinity;
   const pixels = (height) => `${Math.min(Math.max(Math.ceil(height), LEAST), MOST)}px`;
-  const ask = (print) => {
-    for (const frame of frames()) {
+  const ask = (print, asked = frames()) => {
+    for (const frame of asked) {
       if (print) frame.loading = "eager"; // a frame further down, too, is on paper
       frame.contentWindow?.postMessage({ portal: "ask", print }, "*");
     }
@@ -52,8 +52,10 @@
   });
 
   const idle = window.requestIdleCallback ?? setTimeout;
-  const whenLoaded = () => idle(() => ask(true)); // what lies further down is fetched before somebody prints
+  const whenLoaded = (asked) => idle(() => ask(true, asked)); // what lies further down is fetched before somebody prints
+  const late = (frame) => document.readyState === "complete" && frames().includes(frame) && whenLoaded([frame]);
+  document.addEventListener("load", ({ target }) => late(target), true); // out of sight, a frame does nothing unless it is asked
   ask(false); // a frame may have told its height before this script was here
   if (document.readyState === "complete") whenLoaded();
-  else addEventListener("load", whenLoaded);
+  else addEventListener("load", () => whenLoaded());
 })();

@@ -1,14 +1,13 @@
-const [main, box, track] = ["main", "dialog", ".carousel ul"].map((a) => document.querySelector(a));
-const links = [...document.querySelectorAll("li .pic")];
+const [[main], [box], [track], links, dots] = ["main", "dialog", ".carousel ul", "li .pic", ".dots a"].map((a) => [...document.querySelectorAll(a)]);
 let at = 0;
-const tell = () => {
+const tell = () =>
   parent.postMessage({ portal: "embed", height: main.offsetHeight + 2 * main.offsetTop, printHeight: +main.dataset.print }, "*");
-};
 const load = () => {
   for (const image of document.images) {
     if (track && image.x > innerWidth) image.sizes = "150px";
     image.loading = "eager";
   }
+  tell();
 };
 const go = (n) => {
   at = (n + links.length) % links.length;
@@ -31,9 +30,10 @@ const show = (n) =>
     go(n);
   }).observe(main);
 onresize = () => box?.open && show(at);
-onclick = ({ target }) => {
-  const link = target.closest("a");
-  const step = target.closest("button")?.value;
+onclick = (e) => {
+  if (e.ctrlKey || e.metaKey || e.shiftKey) return;
+  const link = e.target.closest("a");
+  const step = e.target.closest("button")?.value;
   if (step) go(at + +step);
   else if (box?.open) box.close();
   else if (box && link) {
@@ -43,13 +43,13 @@ onclick = ({ target }) => {
 };
 onkeydown = ({ key }) => {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
-  if (step && (track || box?.open)) go(at + step);
+  step && (track || box?.open) && go(at + step);
 };
-track?.addEventListener("scroll", () => {
+if (track) track.onscroll = () => {
   at = Math.round(track.scrollLeft / track.clientWidth);
   links[at].lastElementChild.sizes = "100vw";
-  document.querySelectorAll(".dots a").forEach((a, n) => (a.ariaCurrent = n === at || null));
-});
-onmessage = ({ data }) => (data?.print && load(), tell());
+  dots.forEach((a, n) => (a.ariaCurrent = n === at || null));
+};
+onmessage = ({ data }) => (data?.print ? load : tell)();
 onload = () => (self.requestIdleCallback ?? setTimeout)(load);
 new ResizeObserver(tell).observe(main);

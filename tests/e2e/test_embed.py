@@ -99,6 +99,21 @@ def test_pictures_go_large_one_after_the_other_and_back_to_where_one_was(
     expect(dialog).to_be_hidden()
 
 
+@pytest.mark.parametrize("layout", ["grid", "carousel"])
+def test_a_picture_opens_in_a_tab_of_its_own_for_who_asks_for_one(
+    portal: RunningPortal, visit: Visits, other_site: OtherSite, item: str, layout: str
+):
+    page = visit()
+    visit.watch_of(page).may(
+        r"Applying inline style|Blocked script execution"
+    )  # the browser's own page about a picture
+    frame = frame_of(page, other_site, f"{portal.url}/embed/inventory_items/{item}?layout={layout}")
+    with page.context.expect_page() as opened:
+        frame.locator("li a.pic").first.click(modifiers=["ControlOrMeta"])
+    opened.value.wait_for_url("**/api/images/serve/**")
+    expect(frame.get_by_role("dialog", name="Large picture")).to_be_hidden()
+
+
 def test_dark_and_captions_off_are_options_of_the_url(
     portal: RunningPortal, visit: Visits, other_site: OtherSite, item: str
 ):
@@ -170,6 +185,6 @@ def test_a_key_may_be_framed_by_its_own_site_only(
     key = api.issue_key("customers", id, "https://shop.example.com")
     page = visit()
     visit.watch_of(page).expect(r"(frame-ancestors|ERR_BLOCKED_BY_RESPONSE|ERR_BLOCKED_BY_CSP)")
-    frame_of(page, other_site, key["url"])
-    page.wait_for_timeout(300)
+    with page.expect_console_message(lambda message: "frame-ancestors" in message.text):
+        frame_of(page, other_site, key["url"])
     expect(page.frame_locator("iframe").get_by_text("Framed by another")).to_have_count(0)

@@ -85,6 +85,22 @@ def test_each_frame_has_the_height_of_its_own_pictures(
     page.wait_for_function("document.querySelector('#grid').offsetHeight > 250")
 
 
+def test_a_frame_far_out_of_sight_is_ready_for_paper_before_anybody_scrolls_to_it(
+    portal: RunningPortal, visit: Visits, other_site: OtherSite, colours: str
+):
+    """A browser neither draws such a frame nor gives it idle time: it has to be asked."""
+    page = visit()
+    other_site.body = f'<p><svg width="9" height="9000"></svg></p>{frame(portal, colours, "?limit=12")}{script(portal)}'
+    page.goto(other_site.origin)
+    page.wait_for_function("document.querySelector('iframe').style.height")
+    for picture in page.frame_locator("iframe").locator("li img:not(.blur)").all():
+        expect(picture).not_to_have_js_property("naturalWidth", 0)
+    said = page.frame_locator("iframe").locator("main").get_attribute("data-print")
+    on_paper = "dispatchEvent(new Event('beforeprint')), document.querySelector('iframe').offsetHeight"
+    assert page.evaluate(on_paper) == int(said or 0)
+    assert page.evaluate("scrollY") == 0
+
+
 def test_a_large_picture_opens_in_sight_however_tall_or_low_its_frame(
     portal: RunningPortal, visit: Visits, other_site: OtherSite, colours: str
 ):
