@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
@@ -29,6 +31,7 @@ _T = TypeVar("_T")
 AWAITED, FOR_NEXT_TIME = range(2)  # priorities in the slot
 MOST_WAITING: Final = 16
 MOST_REMEMBERED: Final = 10_000
+TRIED_AGAIN: Final = 600.0  # seconds: the decoder's end may have been the machine's fault, not the picture's
 _PRINT: Final = "print"
 _TYPES: Final[dict[CacheFormat, bytes]] = {**MEDIA_TYPES, "jpg": b"image/jpeg"}
 
@@ -59,13 +62,15 @@ class MadeRoom:
         self._pool, self._store, self._cache, self._hot, self._slot = pool, store, cache, hot, slot
         self._is_there = is_there
         self._pace = pace
-        self._making, self._printing = _Once[None](), _Once[Made]()
-        self._never: dict[str, None] = {}  # keys of which it is known that they can't be made, or don't pay
+        self._making, self._printing = _Once[None](), _Once[Made | None]()
+        self._never: dict[
+            str, float
+        ] = {}  # keys of what does not pay or can't be made, and until when that is believed
 
     async def find_better(self, entry: Entry, size: str, takes: Sequence[Better]) -> Made | Literal["jpeg", "later"]:
         """`takes`: liked best first. "jpeg" where none of them pays, "later" where there may be one."""
         webp = _key(entry, size, "webp")
-        if webp is None or webp in self._making or webp in self._never:
+        if webp is None or webp in self._making or self._is_never(webp):
             return "later"
         avif = webp.removesuffix("webp") + "avif"
         for format in takes:
@@ -87,7 +92,7 @@ class MadeRoom:
     def want(self, entry: Entry, size: str, address: str) -> None:
         """There may be better ones soon. `address` is who asks for what was not found: one alone gets only so many made."""
         key = _key(entry, size, "webp")
-        if key is None or key in self._making or key in self._never or len(self._making) >= MOST_WAITING:
+        if key is None or key in self._making or self._is_never(key) or len(self._making) >= MOST_WAITING:
             return
         if self._pace.allows(address):
             self._making.begin(key, self._make_better(key, entry, size))
@@ -97,17 +102,17 @@ class MadeRoom:
         return await self._find(_print_key(entry), "jpg")
 
     async def make_print(self, entry: Entry, address: str | None) -> Made | None:
-        """None for a stranger (who has an `address`) who asks for too much. Raises NotReady, Gone."""
+        """None where the decoder refuses, or a stranger (who has an `address`) asks for too much. Raises NotReady, Gone."""
         key = _print_key(entry)
-        if key in self._never:
-            raise _no_print()
+        if self._is_never(key):
+            return None
         is_free = key in self._printing or address is None
         if not is_free and (len(self._printing) >= MOST_WAITING or not self._pace.allows(address or "")):
             return None
         return await asyncio.shield(self._printing.begin(key, self._make_print(key, entry)))
 
     async def _find(self, key: str, format: CacheFormat) -> Made | None:
-        if key in self._never:
+        if self._is_never(key):
             return None
         data = self._hot.get(key)
         if data is not None:
@@ -133,9 +138,9 @@ class MadeRoom:
         except (PortalError, OSError, RuntimeError) as error:
             log.warning("no better format", key=key, cause=repr(error.__cause__ or error))
             if isinstance(error, PortalError) and error.status < 500:  # else the next who asks may have it
-                self._remember(key)
+                self._remember(key, TRIED_AGAIN)
 
-    async def _make_print(self, key: str, entry: Entry) -> Made:
+    async def _make_print(self, key: str, entry: Entry) -> Made | None:
         async with self._turn(AWAITED) as is_kept:
             kept = await self._cache.find(key)
             if kept is not None:
@@ -145,8 +150,9 @@ class MadeRoom:
             except FileNotFoundError as error:
                 raise Gone("The original of this picture is missing from the store.") from error
             except FileRefused as error:
-                self._remember(key)
-                raise _no_print() from error
+                log.warning("no print", key=key, cause=repr(error.__cause__ or error))
+                self._remember(key, TRIED_AGAIN)
+                return None
             if is_kept:
                 with contextlib.suppress(OSError, PortalError):  # then it is made again after a restart, or swept
                     await self._keep(entry, key, made.data)
@@ -177,8 +183,12 @@ class MadeRoom:
         if await self._is_there(entry.image_id) is None:
             await self._cache.forget(entry.entity_type, entry.image_id)
 
-    def _remember(self, key: str) -> None:
-        self._never[key] = None
+    def _is_never(self, key: str) -> bool:
+        until = self._never.get(key)
+        return until is not None and time.monotonic() < until
+
+    def _remember(self, key: str, seconds: float = math.inf) -> None:
+        self._never[key] = time.monotonic() + seconds
         if len(self._never) > MOST_REMEMBERED:
             del self._never[next(iter(self._never))]
 
@@ -214,10 +224,6 @@ def _key(entry: Entry, size: str, format: CacheFormat) -> str | None:
     if entry.current is None or entry.print_from is None:
         return None
     return cache_key(entry.entity_type, entry.image_id, *entry.current, size, format)
-
-
-def _no_print() -> NotReady:
-    return NotReady("This picture cannot be made for print.")
 
 
 def _print_key(entry: Entry) -> str:

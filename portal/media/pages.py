@@ -211,7 +211,7 @@ async def _jpeg_of(wish: Wish, entry: Entry, room: MadeRoom, asker: Asker) -> tu
 
 
 async def _print_of(entry: Entry, room: MadeRoom, asker: Asker) -> tuple[Found, bool]:
-    """For a stranger who asks for too many, `gallery`: whoever may see the larger one may see this, and no page prints a hole."""
+    """Where it can't be had, `gallery` (see `make_print`): who may see one may see both, and no page prints a hole."""
     made = await room.find_print(entry)
     if made is not None:
         return Found(*made), True

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from portal.accounts import pace
+from portal.media import formats
 from portal.media.formats import MOST_WAITING
 from portal.settings import Settings
 from portal.storage.keys import original_key
@@ -122,14 +123,17 @@ async def test_one_of_a_lost_original_is_gone(portal: SmallPortal, visitor: http
     assert (await visitor.get(url(image_id, size="print"))).status_code == 410
 
 
-async def test_what_cannot_be_made_is_tried_once(
-    portal: SmallPortal, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("seconds", "tries"), [(600, 1), (0, 3)])
+async def test_instead_of_what_the_decoder_refuses_a_smaller_one_is_printed_and_it_is_tried_again_only_after_a_while(
+    portal: SmallPortal, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, seconds: int, tries: int
 ) -> None:
+    monkeypatch.setattr(formats, "TRIED_AGAIN", seconds)
     ref = await make_entity()
-    image_id = await portal.studio.add(ref)
+    image_id = await portal.studio.add(ref, samples.jpeg(1700, 1200))
     portal.studio.store.path_of(original_key(ref.type, image_id, 1, "jpg")).write_bytes(b"no picture")
     renders = count_renders(portal, monkeypatch)
     for _ in range(3):
-        answer = await visitor.get(url(image_id, size="print"))
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_ready")
-    assert renders == ["print"]
+        answer = await visitor.get(url(image_id, size="print", v="1.1"))
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, MINUTE)
+        assert Image.open(io.BytesIO(answer.content)).width == 800
+    assert renders == ["print"] * tries
