@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 
 from portal.accounts.pace import Pace
-from portal.errors import FileRefused, Gone, NotReady, PortalError
+from portal.errors import FileRefused, Gone, NotReady, PortalError, Unavailable
 from portal.imaging.pool import ON_DEMAND, RenderPool
 from portal.imaging.render import Rendered
 from portal.imaging.turnstile import Turnstile
@@ -102,7 +102,10 @@ class MadeRoom:
         return await self._find(_print_key(entry), "jpg")
 
     async def make_print(self, entry: Entry, address: str | None) -> Made | None:
-        """None where the decoder refuses, or a stranger (who has an `address`) asks for too much. Raises NotReady, Gone."""
+        """None where the decoder refuses, or a stranger (who has an `address`) asks for too much.
+
+        Raises NotReady, Gone, Unavailable.
+        """
         key = _print_key(entry)
         if self._is_never(key):
             return None
@@ -149,6 +152,10 @@ class MadeRoom:
                 (made,) = await self._render(entry, _PRINT, modern=False)
             except FileNotFoundError as error:
                 raise Gone("The original of this picture is missing from the store.") from error
+            except OSError as error:
+                raise Unavailable(
+                    "The original of this picture can't be read at the moment.", retry_after=30
+                ) from error
             except FileRefused as error:
                 log.warning("no print", key=key, cause=repr(error.__cause__ or error))
                 self._remember(key, TRIED_AGAIN)

@@ -137,3 +137,19 @@ async def test_instead_of_what_the_decoder_refuses_a_smaller_one_is_printed_and_
         assert (answer.status_code, answer.headers["cache-control"]) == (200, MINUTE)
         assert Image.open(io.BytesIO(answer.content)).width == 800
     assert renders == ["print"] * tries
+
+
+async def test_one_of_an_original_that_the_disk_does_not_give_may_come_later(
+    portal: SmallPortal, visitor: httpx.AsyncClient
+) -> None:
+    ref = await make_entity()
+    image_id = await portal.studio.add(ref)
+    original = portal.studio.store.path_of(original_key(ref.type, image_id, 1, "jpg"))
+    original.unlink()
+    original.mkdir()  # what can't be read, also by root
+    answer = await visitor.get(url(image_id, size="print"))
+    assert (answer.status_code, answer.headers["retry-after"], answer.headers["cache-control"]) == (
+        503,
+        "30",
+        "no-store",
+    )
