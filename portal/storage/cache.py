@@ -21,8 +21,8 @@ from uuid import UUID
 from portal.settings import MB
 from portal.storage.keys import DRAFT, cache_folder, is_cache_key
 
-_TURN_SECONDS: Final = 0.05  # between two looks whether it is our turn
-_MOST_LOOKS: Final = 1200
+_TURN_SECONDS: Final = 0.01  # between two looks whether it is our turn: a busy process leaves it free for a moment only
+_MOST_LOOKS: Final = 6000
 _PARTS: Final = 16  # so small a part of the whole is put before the folder is measured again
 
 
