@@ -25,6 +25,7 @@ from portal.embed.frames import (
 from portal.embed.head import head_of
 from portal.embed.invoices import invoice_card
 from portal.embed.keys import EmbedGrant, unknown_key
+from portal.embed.onpaper import invoice_height, profile_height
 from portal.embed.openings import note_opening
 from portal.embed.pages import asked_entity, grants_of, no_such
 from portal.embed.profiles import label_of_invoice, label_of_profile, profile_of
@@ -193,14 +194,15 @@ async def _card(
             narrow=lambda image: as_granted(image, grant),
             sees_all=grant is not None or actor is not None,
         )
-        label = label_of_invoice(entity, card)
+        label, height = label_of_invoice(entity, card), invoice_height(card, context["images"], paper)
     else:
         card = profile_of(entity, images, writing, words)
         label = label_of_profile(card)
+        height = profile_height(card, paper, has_box=entity.type == "inventory_items")
     name = "label" if paper.startswith("label") else "invoice" if entity.type == "invoices" else "card"
     return Template(
         template_name=f"embed/{name}.html",
-        context=context | {"card": card, "label": label},
+        context=context | {"card": card, "label": label, "print_height": height},
         headers=frame_headers(settings, grant, entity.type, cache="shared" if is_shared else "none"),
     )
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
+from tests.e2e.host import OtherSite
 from tests.e2e.photos import demo_photo
 from tests.e2e.server import RunningPortal
 
@@ -152,3 +153,41 @@ def test_a_lines_picture_has_enough_pixels_for_paper_and_a_card_fits_a_telephone
         pixels = picture.evaluate("(img) => img.naturalWidth")
         inches = picture.evaluate("(img) => img.getBoundingClientRect().width") / 96
         assert pixels / inches >= 200
+
+
+@pytest.mark.parametrize("width", [567, 718])
+def test_a_card_in_a_frame_tells_a_height_that_holds_it_on_paper(
+    portal: RunningPortal, visit: Visits, api: Api, item: str, width: int
+):
+    """150 and 190 mm wide, and not much too high."""
+    cards = [(f"invoices/{invoice(api, item, lines)}", paper) for lines in (1, 8, 12, 30) for paper in ("a4", "a5")]
+    cards += [(f"inventory_items/{item}", "a4"), (f"inventory_items/{item}", "a5")]
+    page = visit("viewer", viewport={"width": width, "height": 800})
+    page.emulate_media(media="print")
+    for card, paper in cards:
+        page.goto(f"{portal.url}/cards/{card}?paper={paper}")
+        sheet = page.locator("main.sheet")
+        needed, told = sheet.evaluate("(main) => [main.offsetHeight, Number(main.dataset.print)]")
+        assert needed <= told <= 1.1 * needed + 150, card
+
+
+def test_an_invoice_in_a_foreign_page_prints_whole_on_one_page(
+    portal: RunningPortal, visit: Visits, api: Api, item: str, other_site: OtherSite
+):
+    key = api.issue_key("invoices", invoice(api, item, 3), other_site.origin)
+    url = key["url"].replace("/embed/", "/cards/")
+    other_site.body = (
+        f'<style>@page {{ margin: 10mm }}</style><h1>Your order</h1><iframe src="{url}" sandbox="allow-scripts" width="100%" '
+        f'data-portal-embed frameborder="0" title="Invoice"></iframe><script src="{portal.url}/embed.js" async></script>'
+    )
+    page = visit()
+    page.goto(other_site.origin)
+    page.wait_for_function("document.querySelector('iframe').style.height")
+    document = pypdfium2.PdfDocument(page.pdf(format="A4"))
+    assert len(document) == 1
+    text = document[0].get_textpage().get_text_range()
+    assert "Your order" in text
+    assert "To pay" in text
+    heights = tiles_of(document[0].render(scale=SCALE).to_pil().convert("RGB"))
+    assert len(heights) == 3
+    assert max(heights) - min(heights) <= 3, "a picture is cut"
