@@ -83,7 +83,7 @@ async def revoke(request: AnyRequest, links: TheLinks, actor: TheActor, id: From
     said = Toast("Key revoked. What it showed is dark now.")
     if not is_htmx(request):
         return redirect(request, PATH, toast=said)
-    context = await _list_context(links, None)
+    context = await _list_context(links, None) | {"takes_focus": True}
     return await after(request, "embed/_list.html", to=PATH, toast=said, **context)
 
 
@@ -135,7 +135,14 @@ async def _form_context(settings: Settings, form: KeyForm) -> dict[str, Any]:
 
 async def _list_context(links: Links, cursor: str | None) -> dict[str, Any]:
     rows = await key_rows(cursor or None, links, utc_now())
-    return {"rows": rows.items, "total": rows.total, "next": rows.next, "out_of_band": False, "is_first": not cursor}
+    return {
+        "rows": rows.items,
+        "total": rows.total,
+        "next": rows.next,
+        "out_of_band": False,
+        "takes_focus": False,
+        "is_first": not cursor,
+    }
 
 
 async def _made_context(made: NewEmbed, links: Links) -> dict[str, Any]:

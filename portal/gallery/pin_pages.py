@@ -48,6 +48,7 @@ async def _after(request: AnyRequest, ref: EntityRef, links: Links, said: str) -
         "entity": await get_entity(ref, links),
         "pin": await find_pin_line(ref),
         "can_edit": True,
+        "takes_focus": True,
     }
     gallery = request.app.route_reverse("gallery:show", type=ref.type, id=ref.id)
     return await after(request, "gallery/_pin.html", to=gallery, toast=said, **context)

@@ -50,7 +50,9 @@ def test_an_invoice_is_pinned_by_looking_pinned_by_hand_and_unpinned(portal: Run
     pin.get_by_role("button", name="Unpin…").click()
     page.get_by_role("dialog").get_by_role("button", name="Unpin it").click()
     expect(pin).to_contain_text("Not pinned")
-    pin.get_by_role("button", name="Pin the pictures").click()
+    expect(pin.get_by_role("button", name="Pin the pictures")).to_be_focused()  # what had the focus is gone
+    page.keyboard.press("Enter")
     expect(pin).to_contain_text("1 picture is pinned")
+    expect(pin.get_by_role("button", name="Unpin…")).to_be_focused()
     customer.reload()
     expect_shape(customer, 400, 800)
