@@ -21,7 +21,7 @@ from uuid import UUID
 from portal.settings import MB
 from portal.storage.keys import DRAFT, cache_folder, is_cache_key
 
-_TURN_SECONDS: Final = 0.01  # between two looks whether it is our turn: a busy process leaves it free for a moment only
+_TURN_SECONDS: Final = 0.01  # between two looks whether it is our turn
 _MOST_LOOKS: Final = 6000
 _PARTS: Final = 16  # so small a part of the whole is put before the folder is measured again
 
@@ -41,6 +41,7 @@ class Cache:
     def __init__(self, root: Path, max_bytes: int = 2048 * MB, floor_bytes: int = 0) -> None:
         self.root = root
         self._max, self._floor = max_bytes, floor_bytes
+        self._others_until = 0.0  # so long after a turn of ours we leave the next one to other processes
         self._unmeasured = max_bytes  # bytes put since the folder was measured; other processes put as well
 
     async def find(self, key: str) -> Cached | None:
@@ -59,6 +60,7 @@ class Cache:
         """
         folder = await asyncio.to_thread(self._open)
         try:
+            await asyncio.sleep(self._others_until - time.monotonic())
             for _ in range(_MOST_LOOKS):
                 if _is_locked(folder):
                     break
@@ -66,6 +68,7 @@ class Cache:
             yield
         finally:
             os.close(folder)
+            self._others_until = time.monotonic() + 2 * _TURN_SECONDS
 
     async def has_room(self) -> bool:
         """Is there more disk free than is kept back for what cannot be made again? Raises OSError."""

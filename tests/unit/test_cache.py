@@ -120,6 +120,24 @@ async def test_only_one_process_makes_at_a_time_and_a_killed_one_leaves_its_plac
     await making
 
 
+async def test_a_process_that_makes_one_after_the_other_lets_others_in_between(tmp_path: Path) -> None:
+    busy, other, turns = Cache(tmp_path), Cache(tmp_path), 0
+
+    async def make() -> None:
+        nonlocal turns
+        while True:
+            async with busy.turn():
+                turns += 1
+                await asyncio.sleep(0.003)
+
+    making = asyncio.create_task(make())
+    for _ in range(30):
+        async with other.turn():
+            pass
+    making.cancel()
+    assert turns <= 60
+
+
 async def test_room_is_made_though_one_file_can_not_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = Cache(tmp_path, max_bytes=32 * SIZE)
     keys = await put_aged(cache, 30)
