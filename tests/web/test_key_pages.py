@@ -99,6 +99,16 @@ async def test_a_new_key_is_shown_once_and_stands_nowhere_else(
     assert key not in said.out + said.err
 
 
+async def test_a_new_key_to_an_invoice_without_pictures_of_its_own_leads_to_the_card(
+    editor: httpx.AsyncClient, studio: Studio
+):
+    ref = await make_entity("invoices", "A-1")
+    bare = await post(editor, PATH, HTMX, **form())
+    assert "choose Card" in bare.text
+    await studio.add(ref)
+    assert "choose Card" not in (await post(editor, PATH, HTMX, **form())).text
+
+
 async def test_the_snippet_and_the_preview_are_those_of_the_key(editor: httpx.AsyncClient, app: Litestar):
     await make_entity("invoices", "A-1")
     answer = await post(editor, PATH, PLAIN, **form())
