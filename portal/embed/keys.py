@@ -135,7 +135,8 @@ async def is_key_of(id: UUID, key: str) -> bool:
 
 
 async def _exists(type: str, id: str) -> bool:
-    return bool(await database.fetch_value("SELECT 1 FROM entity WHERE type = $1 AND id = $2", type, id))
+    """Until the transaction ends."""
+    return bool(await database.fetch_value("SELECT 1 FROM entity WHERE type = $1 AND id = $2 FOR KEY SHARE", type, id))
 
 
 def _spelled(scope: Scope) -> str:

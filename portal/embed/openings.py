@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import structlog
 
 from portal.accounts.guards import actor_of
@@ -12,6 +14,9 @@ from portal.web.parameters import Http
 
 log = structlog.get_logger()
 
+# What browsers that fetch ahead say: the standard's name, and those of older ones.
+_PURPOSES: Final = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+
 
 async def note_opening(request: Http, ref: EntityRef) -> None:
     """Somebody opens this by its key: an invoice is pinned then, the first time. The one GET that changes anything.
@@ -20,7 +25,7 @@ async def note_opening(request: Http, ref: EntityRef) -> None:
     """
     if ref.type != "invoices" or actor_of(request) is not None or method_of(request.scope) != "GET":
         return
-    if "prefetch" in request.headers.get("sec-purpose", ""):
+    if any(word in request.headers.get(name, "").lower() for name in _PURPOSES for word in ("prefetch", "preview")):
         return
     try:
         await pin_at_first_opening(ref)

@@ -91,7 +91,8 @@ async def delete_image(
 
 
 async def delete_entity(ref: EntityRef, *, actor: Actor, deletes_per_hour: int, force: bool = False) -> None:
-    """The entity, its images and their files. Each image counts against an editor's hour. `force` as for one image.
+    """The entity, its images, their files, and the keys that show it. Each image counts against an editor's hour. `force` as
+    for one image.
 
     Raises NoSuchEntity, RateLimited, Pinned, Forbidden, Conflict.
     """
@@ -105,6 +106,19 @@ async def delete_entity(ref: EntityRef, *, actor: Actor, deletes_per_hour: int, 
         await _delete_rows(ref, rows, actor)
         entity = await database.fetch_row("DELETE FROM entity WHERE pk = $1 RETURNING name, reference", gallery.pk)
         await record(actor, "entity.delete", "entity", str(ref), before=dict(entity) if entity else None)
+        await _revoke_keys(ref, actor)  # after the row: a key that was just being made is there by then
+
+
+async def _revoke_keys(ref: EntityRef, actor: Actor) -> None:
+    """What is given the same id later may be somebody else's: a link that is out must not show it."""
+    rows = await database.fetch(
+        """UPDATE embed_key SET revoked_at = now() WHERE scope_type = $1 AND scope_id = $2 AND revoked_at IS NULL
+           RETURNING id""",
+        ref.type,
+        ref.id,
+    )
+    for row in rows:
+        await record(actor, "embed.revoke", "embed", str(row["id"]), before={"scope": str(ref)})
 
 
 async def release_pin(gallery: places.LockedGallery, *, actor: Actor, deletes_per_hour: int) -> bool:
