@@ -26,6 +26,7 @@ log = structlog.get_logger("access")
 _HOST: Final = re.compile(rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}?)\.?)(?::[0-9]{1,5})?")
 _SECRET_PATHS: Final = re.compile(r"^/(embed/k|cards/k|qr/k|password)/[^/?]+", re.IGNORECASE)
 _SECRET_WITHIN: Final = re.compile(r"/(?:embed|cards|qr)/+k/|[?&](?:sig|token)=", re.IGNORECASE)
+_SECRET_IN_PATH: Final = re.compile(r"(sig|token)%3D.+?(?=%26|$)", re.IGNORECASE)  # its `?` was another character
 _SECRET_FIELDS: Final = frozenset({"sig", "token", "key", "code"})
 _SLASHES: Final = re.compile("//+")
 _QUIET: Final = ("/static/", "/api/images/serve/", "/health", "/metrics")  # logged only when something is wrong
@@ -121,6 +122,7 @@ def _without_keys(path: str) -> str:
     """Decoded where that is what gives the key away: the router reads the path so too, and takes two slashes for one."""
     plain = quote(_SLASHES.sub("/", unquote(path)))
     shown = _SECRET_PATHS.sub(lambda match: f"/{match[1]}/…", plain)
+    shown = _SECRET_IN_PATH.sub(lambda match: f"{match[1]}=…", shown)
     return path if shown == plain else shown
 
 

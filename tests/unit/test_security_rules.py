@@ -74,6 +74,8 @@ def test_a_validation_error_names_its_fields() -> None:
         (b"/cards/k/abc", b"", "/cards/k/…"),
         (b"/password/abc", b"", "/password/…"),
         (b"/setup", b"token=abc", "/setup?token=…"),
+        (b"/api/images/serve/1%3fexp=1&sig=abc&v=1", b"", "/api/images/serve/1%3Fexp%3D1%26sig=…%26v%3D1"),
+        (b"/api/images/serve/1!sig=abc", b"x=1", "/api/images/serve/1%21sig=…?x=1"),
         (b"/api/images/serve/1", b"size=card&exp=1&sig=abc", "/api/images/serve/1?size=card&exp=1&sig=…"),
         (b"/a%0Ab", b"assignment=1", "/a%0Ab?assignment=1"),
         (b"/qr/k/abc.svg", b"", "/qr/k/…"),
