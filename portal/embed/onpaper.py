@@ -1,6 +1,7 @@
 """How high a card's sheet is at most on paper: a frame of another page is given its height before it is printed.
 
-For frames 150 to 190 mm wide. The same millimetres stand in card-print.css, sheet-print.css and paper-….css; what is too much stays white.
+For frames 150 to 190 mm wide. The same millimetres stand in card-print.css, sheet-print.css and paper-….css; what is too
+much stays white.
 """
 
 from __future__ import annotations

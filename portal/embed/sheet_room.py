@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from portal.accounts.pace import BURST, PER_SECOND, Pace
-from portal.errors import Busy, RateLimited
+from portal.errors import Busy, FileRefused, RateLimited, Unavailable
 from portal.imaging.pool import RenderPool
 from portal.imaging.sheet import Drawn, Form, Sheet
 from portal.imaging.turnstile import Turnstile
@@ -65,8 +65,14 @@ class SheetRoom:
         return task
 
     async def _make(self, order: Order) -> Drawn:
+        """Raises Unavailable: what is broken of one picture leaves a gap, so no sheet at all is no picture's fault."""
         async with self._slot.turn():
-            return await self._pool.draw_sheet(order.sheet, order.form, self._paths(order.keys))
+            try:
+                return await self._pool.draw_sheet(order.sheet, order.form, self._paths(order.keys))
+            except (FileRefused, OSError) as error:
+                raise Unavailable(
+                    "The contact sheet could not be drawn. Ask again in a moment.", retry_after=10
+                ) from error
 
     def _paths(self, keys: Sequence[str]) -> list[Path]:
         return [self._store.path_of(key) for key in keys]

@@ -280,6 +280,16 @@ async def test_a_rendition_that_is_lost_leaves_a_gap_until_it_is_healed(
     assert drawings == ["jpg", "jpg"]
 
 
+async def test_a_disk_that_cannot_be_read_is_no_pictures_fault(portal: SmallPortal, visitor: httpx.AsyncClient) -> None:
+    ref = await make_entity()
+    await portal.studio.add(ref)
+    (path,) = portal.settings.storage_dir.glob("inventory_items/optimized/??/*.jpg")
+    path.unlink()
+    path.mkdir()  # what no read of a file bears, also root's
+    answer = await visitor.get(f"/embed/{ref}/sheet.jpg")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+
+
 async def test_sheets_and_other_formats_are_made_one_at_a_time(
     portal: SmallPortal, visitor: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
