@@ -313,7 +313,13 @@ async def test_the_clients_address_arrives_and_cannot_be_made_up(portal: Running
         answer = await client.get("/login", headers={"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"})
         assert answer.status_code == 200
         assert "strict-transport-security" not in answer.headers  # nginx says how it was asked
-        lines = [line for line in portal.logged().splitlines() if answer.headers["x-request-id"] in line]
+    lines: list[str] = []
+
+    def is_logged() -> bool:  # after the answer is sent
+        lines[:] = [line for line in portal.logged().splitlines() if answer.headers["x-request-id"] in line]
+        return bool(lines)
+
+    await eventually(is_logged)
     assert len(lines) == 1
     assert "127.0.0.77" in lines[0]
     assert "203.0.113.9" not in lines[0]
