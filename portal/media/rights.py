@@ -34,7 +34,7 @@ async def permitted(
 
 async def check_right(entry: Entry | None, wish: Wish, scope: Scope, links: Links, authenticate: Authenticate) -> Right:
     """By which right is it seen? Raises NotFound, alike for what is not there and what is not theirs; Gone, Unauthenticated."""
-    refusal: NotFound | Gone = unknown()
+    refusal: Gone | None = None
     if entry is not None and wish.size != ORIGINAL:
         if wish.sig is None and wish.exp is None:
             if not entry.is_trashed and entry.entity_type not in links.private_types:
@@ -47,7 +47,7 @@ async def check_right(entry: Entry | None, wish: Wish, scope: Scope, links: Link
             except Gone as error:
                 refusal = error
     if not _has_credentials(scope) or await authenticate(scope) is None or entry is None:
-        raise refusal
+        raise refusal or unknown()
     return "reader's"
 
 
