@@ -11,9 +11,10 @@ import click
 
 from portal import logs
 from portal import settings as portal_settings
+from portal.environment import SettingError
 from portal.errors import FormError, PortalError
 from portal.parts import Parts
-from portal.settings import SettingError, Settings
+from portal.settings import Settings
 
 T = TypeVar("T")
 

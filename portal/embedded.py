@@ -24,8 +24,8 @@ from pathlib import Path
 
 import structlog
 
+from portal.environment import make_private_directory
 from portal.errors import Unavailable
-from portal.settings import make_private_directory
 
 log = structlog.get_logger()
 

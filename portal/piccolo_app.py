@@ -2,7 +2,7 @@
 
 from piccolo.conf.apps import AppConfig
 
-from portal.settings import CHECKOUT
+from portal.environment import CHECKOUT
 from portal.tables import TABLES
 
 APP_CONFIG = AppConfig(

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import secrets
-import stat
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
+from croniter import croniter
 from dotenv import dotenv_values
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+from portal.environment import CHECKOUT, LEAST_KEY, Reader, SettingError, key_of_this_portal, make_private_directory
+
 ENTITY_TYPES = ("categories", "inventory_items", "invoices", "customers", "companies")
 _VERIFIABLE = frozenset({"jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "gif"})
-LEAST_KEY: Final = 32  # characters
 MB: Final = 1024 * 1024
-T = TypeVar("T")
-
-
-class SettingError(Exception):
-    """One line that names the setting, what it says and what it may say."""
+_CRON: Final = "five fields such as 0 3 * * *, or off"
 
 
 @dataclass(frozen=True)
@@ -52,6 +45,7 @@ class Settings:
     data_dir: Path
     database_url: str | None
     storage_dir: Path
+    backup_dir: Path
     cache_dir: Path
     cache_hours: int
     cache_max_bytes: int
@@ -80,6 +74,11 @@ class Settings:
     deletes_per_hour: int
     timezone: ZoneInfo
     locale: Locale
+    cleanup_cron: str
+    scrub_cron: str
+    scrub_minutes: int
+    audit_days: int
+    alert_webhook: str | None
     log_format: str
     log_level: str
 
@@ -88,66 +87,16 @@ class Settings:
         """Where uploads in flight lie: on the same file system as the originals, so that storing is a rename."""
         return self.storage_dir / "temp"
 
+    @property
+    def quarantine_dir(self) -> Path:
+        """Where lies what a repair took away."""
+        return self.data_dir / "quarantine"
+
     def uploads_of(self, entity_type: str) -> UploadRules:
         return self.uploads_by_type.get(entity_type, self.uploads)
 
     def replace(self, **changes: Any) -> Settings:
         return dataclasses.replace(self, **changes)
-
-
-class _Reader:
-    """Reads one setting after the other and says which one is wrong."""
-
-    def __init__(self, values: Mapping[str, str], suffix: str = "") -> None:
-        self._values, self._suffix = values, suffix
-
-    def of_type(self, entity_type: str) -> _Reader:
-        """One that reads PORTAL_<name>_<TYPE>."""
-        return _Reader(self._values, f"_{entity_type.upper()}")
-
-    def full(self, name: str) -> str:
-        return f"PORTAL_{name}{self._suffix}"
-
-    def text(self, name: str) -> str | None:
-        """The value of PORTAL_<name>, or the content of the file that PORTAL_<name>_FILE names."""
-        value = self._values.get(self.full(name))
-        path = self._values.get(f"{self.full(name)}_FILE")
-        if value is None and path:
-            try:
-                return (CHECKOUT / Path(path).expanduser()).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingError(f"{self.full(name)}_FILE: {path} cannot be read ({error})") from error
-        return value.strip() if value and value.strip() else None
-
-    def parsed(self, name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
-        value = self.text(name)
-        if value is None:
-            return default
-        try:
-            return parse(value)
-        except (ValueError, KeyError, OSError) as error:
-            raise SettingError(f"{self.full(name)} is {value!r}; expected {expected}") from error
-
-    def number(self, name: str, default: int, least: int, most: int = 2**53) -> int:
-        def parse(value: str) -> int:
-            number = int(value)
-            if not least <= number <= most:
-                raise ValueError(value)
-            return number
-
-        bounds = f"a whole number from {least}" + (f" to {most}" if most < 2**53 else "")
-        return self.parsed(name, default, parse, bounds)
-
-    def words(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """A list parted by commas; set but empty (`-`) means none."""
-        value = self.text(name)
-        if value is None:
-            return () if self._values.get(self.full(name)) == "" else default
-        return () if value == "-" else tuple(word.strip() for word in value.split(",") if word.strip())
-
-    def path(self, name: str, default: Path) -> Path:
-        value = self.text(name)
-        return (CHECKOUT / Path(value).expanduser()).resolve() if value else default
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECKOUT / ".env") -> Settings:
@@ -156,7 +105,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
     if env_file is not None and env_file.is_file():
         values.update({key: value for key, value in dotenv_values(env_file).items() if value is not None})
     values.update(os.environ if environ is None else environ)
-    read = _Reader(values)
+    read = Reader(values)
     data_dir = read.path("DATA_DIR", CHECKOUT / "data")
     make_private_directory(data_dir)
     host, port = read.text("HOST") or "127.0.0.1", read.number("PORT", 8000, 0, 65535)
@@ -168,7 +117,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
     return Settings(
         data_dir=data_dir,
         database_url=_database_url(read),
-        storage_dir=_storage_dir(read, data_dir),
+        storage_dir=_folder(read, "STORAGE_URL", data_dir / "uploads" / "images"),
+        backup_dir=_folder(read, "BACKUP_URL", data_dir / "backups" / "images"),
         cache_dir=read.path("CACHE_DIR", data_dir / "cache" / "images"),
         cache_hours=read.number("CACHE_HOURS", 24, 0),
         cache_max_bytes=_megabytes(read, "CACHE_MAX_MB", 2048 * MB),
@@ -197,35 +147,30 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
         deletes_per_hour=read.number("DELETES_PER_HOUR", 500, 0),
         timezone=read.parsed("TIMEZONE", ZoneInfo("UTC"), ZoneInfo, "a time zone such as Europe/Oslo"),
         locale=read.parsed("LOCALE", Locale("en"), _locale, "a locale such as en, de_AT or nb"),
+        cleanup_cron=read.parsed("CLEANUP_CRON", "0 3 * * *", _cron, _CRON),
+        scrub_cron=read.parsed("SCRUB_CRON", "0 4 * * *", _cron, _CRON),
+        scrub_minutes=read.number("SCRUB_MINUTES", 60, 1, 1440),
+        audit_days=read.number("AUDIT_DAYS", 0, 0),
+        alert_webhook=_web_url(read, "ALERT_WEBHOOK"),
         log_format=_choice(read, "LOG_FORMAT", ("auto", "json", "console")),
         log_level=_choice(read, "LOG_LEVEL", ("info", "debug", "warning", "error")),
     )
 
 
-def make_private_directory(path: Path) -> None:
-    """Make `path`, and what of its parents is missing, readable by its owner alone."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    for folder in reversed(missing):
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise SettingError(f"{folder} cannot be made ({error.strerror})") from error
-
-
-def _choice(read: _Reader, name: str, choices: tuple[str, ...]) -> str:
+def _choice(read: Reader, name: str, choices: tuple[str, ...]) -> str:
     value = (read.text(name) or choices[0]).lower()
     if value not in choices:
         raise SettingError(f"PORTAL_{name} is {value!r}; expected one of {', '.join(choices)}")
     return value
 
 
-def _megabytes(read: _Reader, name: str, default: int) -> int:
+def _megabytes(read: Reader, name: str, default: int) -> int:
     """Megabytes of 1024 · 1024 bytes, in bytes."""
     least = 0 if name == "FREE_SPACE_MB" else 1
     return read.number(name, default // MB, least, 10**6) * MB
 
 
-def _web_url(read: _Reader, name: str) -> str | None:
+def _web_url(read: Reader, name: str) -> str | None:
     def parse(value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
@@ -236,7 +181,7 @@ def _web_url(read: _Reader, name: str) -> str | None:
     return value
 
 
-def _token(read: _Reader, name: str) -> str | None:
+def _token(read: Reader, name: str) -> str | None:
     token = read.text(name)
     if token is not None and len(token) < LEAST_KEY:
         raise SettingError(f"PORTAL_{name} has fewer than {LEAST_KEY} characters")
@@ -256,7 +201,7 @@ def _host_for_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _base_url(read: _Reader, default: str) -> str:
+def _base_url(read: Reader, default: str) -> str:
     def parse(value: str) -> str:
         parts = urlsplit(value.rstrip("/"))
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
@@ -271,7 +216,7 @@ def _default_hosts(base_url: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((host, "localhost", "127.0.0.1", "::1")))
 
 
-def _database_url(read: _Reader) -> str | None:
+def _database_url(read: Reader) -> str | None:
     url = read.text("DATABASE_URL")
     try:
         is_good = url is None or urlsplit(url).scheme in {"postgres", "postgresql"}
@@ -282,17 +227,26 @@ def _database_url(read: _Reader) -> str | None:
     return url
 
 
-def _storage_dir(read: _Reader, data_dir: Path) -> Path:
-    url = read.text("STORAGE_URL")
+def _folder(read: Reader, name: str, default: Path) -> Path:
+    url = read.text(name)
     if url is None:
-        return data_dir / "uploads" / "images"
+        return default
     scheme, separator, rest = url.partition("://")
     if separator and scheme != "file":
-        raise SettingError(f"PORTAL_STORAGE_URL begins with {scheme}://; this version stores in a local folder only")
+        raise SettingError(f"{read.full(name)} begins with {scheme}://; this version stores in a local folder only")
     return (CHECKOUT / Path(rest if separator else url).expanduser()).resolve()
 
 
-def _upload_rules(read: _Reader, default: UploadRules) -> UploadRules:
+def _cron(value: str) -> str:
+    """`off`, or five fields."""
+    if value.lower() == "off":
+        return "off"
+    if len(value.split()) != 5 or not croniter.is_valid(value):
+        raise ValueError(value)
+    return value
+
+
+def _upload_rules(read: Reader, default: UploadRules) -> UploadRules:
     """A list of allowed extensions replaces the default's; dangerous ones and patterns are added to it."""
     return UploadRules(
         max_bytes=_megabytes(read, "MAX_UPLOAD_MB", default.max_bytes),
@@ -303,11 +257,11 @@ def _upload_rules(read: _Reader, default: UploadRules) -> UploadRules:
     )
 
 
-def _extensions(read: _Reader, name: str, default: frozenset[str]) -> frozenset[str]:
+def _extensions(read: Reader, name: str, default: frozenset[str]) -> frozenset[str]:
     return frozenset(word.lower().lstrip(".") for word in read.words(name, tuple(default)))
 
 
-def _allowed_extensions(read: _Reader, default: frozenset[str]) -> frozenset[str]:
+def _allowed_extensions(read: Reader, default: frozenset[str]) -> frozenset[str]:
     words = _extensions(read, "ALLOWED_EXTENSIONS", default)
     unknown = sorted(words - _VERIFIABLE)
     if unknown or not words:
@@ -318,7 +272,7 @@ def _allowed_extensions(read: _Reader, default: frozenset[str]) -> frozenset[str
     return words
 
 
-def _clamd(read: _Reader) -> tuple[str, int] | None:
+def _clamd(read: Reader) -> tuple[str, int] | None:
     def parse(value: str) -> tuple[str, int]:
         if value.startswith("unix:"):
             return str(CHECKOUT / Path(value.removeprefix("unix:").removeprefix("//")).expanduser()), 0
@@ -330,7 +284,7 @@ def _clamd(read: _Reader) -> tuple[str, int] | None:
     return read.parsed("CLAMD", None, parse, "host:port, tcp://host:port or unix:/path")
 
 
-def _private_types(read: _Reader) -> frozenset[str]:
+def _private_types(read: Reader) -> frozenset[str]:
     words = read.words("PRIVATE_TYPES", ("invoices", "customers"))
     unknown = sorted(set(words) - set(ENTITY_TYPES))
     if unknown:
@@ -338,37 +292,8 @@ def _private_types(read: _Reader) -> frozenset[str]:
     return frozenset(words)
 
 
-def _secret_keys(read: _Reader, data_dir: Path) -> tuple[bytes, ...]:
+def _secret_keys(read: Reader, data_dir: Path) -> tuple[bytes, ...]:
     keys = tuple(word.encode() for word in read.words("SECRET_KEYS", ()))
     if any(len(key) < LEAST_KEY for key in keys):
         raise SettingError(f"PORTAL_SECRET_KEYS holds a key of fewer than {LEAST_KEY} characters")
-    return keys or (_key_of_this_portal(data_dir / "secret.key"),)
-
-
-def _key_of_this_portal(path: Path) -> bytes:
-    """Made once; whole or not at all, also when two processes start at the same time."""
-    try:
-        if not path.exists():
-            _make_key(path)
-        is_open = stat.S_IMODE(path.stat().st_mode) & 0o077
-        key = path.read_bytes().strip()
-    except OSError as error:
-        raise SettingError(f"{path} cannot be made or read ({error.strerror})") from error
-    if is_open:
-        raise SettingError(f"{path} can be read by others; make it private with: chmod 600 {path}")
-    if len(key) < LEAST_KEY:
-        raise SettingError(f"{path} does not hold a whole key; restore it, or remove it and a new one is made")
-    return key
-
-
-def _make_key(path: Path) -> None:
-    descriptor, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_urlsafe(48).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):  # another process was first: its key counts
-            os.link(draft, path)
-    finally:
-        os.unlink(draft)
+    return keys or (key_of_this_portal(data_dir / "secret.key"),)

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from portal.settings import CHECKOUT
+from portal.environment import CHECKOUT
 from tests import samples
 from tests.e2e.server import RunningPortal
 

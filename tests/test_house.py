@@ -16,8 +16,9 @@ from piccolo.apps.migrations.commands.new import AutoMigrationManager
 
 from portal.accounts import guards
 from portal.app import create_app
+from portal.environment import CHECKOUT
 from portal.piccolo_app import APP_CONFIG
-from portal.settings import CHECKOUT, ENTITY_TYPES, Settings
+from portal.settings import ENTITY_TYPES, Settings
 from portal.web.templating import TEMPLATES, environment
 
 MODULES = sorted((CHECKOUT / "portal").rglob("*.py"))

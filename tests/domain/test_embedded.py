@@ -19,7 +19,7 @@ import pytest
 
 from portal.embedded import EmbeddedServer
 from portal.errors import Unavailable
-from portal.settings import CHECKOUT
+from portal.environment import CHECKOUT
 from tests.waiting import eventually
 
 IS_ROOT = os.geteuid() == 0

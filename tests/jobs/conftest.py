@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from portal import database
+from portal.environment import CHECKOUT
 from portal.gallery.tasks import gallery_tasks
 from portal.jobs.queue import Task
 from portal.jobs.worker import Worker
-from portal.settings import CHECKOUT, Settings
+from portal.settings import Settings
 from tests.factories import Studio
 
 RunWorker = Callable[..., AbstractAsyncContextManager[Worker]]

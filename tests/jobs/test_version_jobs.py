@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from portal.audit.actors import SYSTEM
+from portal.environment import CHECKOUT
 from portal.gallery.service import RENDER
 from portal.gallery.tasks import gallery_tasks, give_up_rendering
 from portal.integrity.fsck import fsck
 from portal.jobs import worker as worker_module
 from portal.jobs.queue import Task
 from portal.maintenance.cleanup import clean_up
-from portal.settings import CHECKOUT, Settings
+from portal.settings import Settings
 from tests.factories import Studio, make_entity
 from tests.jobs.conftest import RunWorker, status_of
 from tests.waiting import eventually

@@ -18,12 +18,12 @@ import pytest
 
 from portal import database
 from portal.audit.actors import SYSTEM
+from portal.environment import CHECKOUT
 from portal.gallery.service import RENDER, retry_image
 from portal.gallery.tasks import forgotten_images, give_up_rendering, queue_forgotten_images
 from portal.integrity.fsck import fsck
 from portal.jobs import worker as worker_module
 from portal.jobs.queue import Task, enqueue
-from portal.settings import CHECKOUT
 from tests import samples
 from tests.drilling import Rounds
 from tests.factories import Studio, make_entity

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
+from portal.environment import CHECKOUT
 from portal.errors import HostileContent, UnsupportedFormat
 from portal.imaging import foreign
 from portal.imaging.foreign import advice_for_content, advice_for_extension
 from portal.imaging.formats import DANGEROUS, EXTENSIONS, FORMATS, check_filename, clean_filename, sniff
-from portal.settings import CHECKOUT
 from tests.samples import FOREIGN, animated, gif, jpeg, png, webp
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from portal import settings
-from portal.settings import CHECKOUT, SettingError, Settings, UploadRules
+from portal.environment import CHECKOUT, SettingError
+from portal.settings import Settings, UploadRules
 
 
 def load(tmp_path: Path, **values: str) -> Settings:

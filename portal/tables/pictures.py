@@ -1,4 +1,4 @@
-"""Every table, no behaviour. Partial indexes, triggers and full text, which Piccolo cannot say, are in migrations/."""
+"""What owns pictures, pictures, their versions, pins and counts."""
 
 from __future__ import annotations
 
@@ -143,100 +143,6 @@ class ObjectPurge(Table, db=DB, tablename="object_purge"):
     created_at = Timestamptz(default=TimestamptzNow())
 
 
-class Job(Table, db=DB):
-    """Long work that a person or script asked for and wants to follow."""
-
-    id = UUID(primary_key=True)
-    kind = Varchar(length=40)
-    state = Varchar(length=12, default="queued")
-    arguments = JSONB(default="{}")
-    progress = JSONB(default="{}")
-    result = JSONB(null=True, default=None)
-    error = JSONB(null=True, default=None)
-    actor = Varchar(length=200)
-    created_at = Timestamptz(default=TimestamptzNow())
-    finished_at = Timestamptz(null=True, default=None)
-
-
-class Audit(Table, db=DB):
-    """Who did what to what. Append-only: a trigger refuses UPDATE and DELETE outside audit maintenance."""
-
-    pk = BigSerial(primary_key=True)
-    at = Timestamptz(default=TimestamptzNow())
-    actor = Varchar(length=200)
-    action = Varchar(length=60)
-    subject_type = Varchar(length=32)
-    subject_id = Varchar(length=100)
-    request_id = Varchar(length=40, null=True, default=None)
-
-
-class AuditChange(Table, db=DB, tablename="audit_change"):
-    """Before and after, enough to undo; in a row of its own so that personal values can be erased."""
-
-    pk = BigSerial(primary_key=True)
-    audit = ForeignKey(Audit, on_delete=OnDelete.cascade, null=False, index=True)
-    before = JSONB(null=True, default=None)
-    after = JSONB(null=True, default=None)
-
-
-class Account(Table, db=DB):
-    """A person who signs in. `password_hash` NULL: invited, has not set one yet."""
-
-    id = UUID(primary_key=True)
-    email = Varchar(length=254)
-    name = Varchar(length=100, default="")
-    role = Varchar(length=10)
-    password_hash = Varchar(length=200, null=True, default=None)
-    disabled = Boolean(default=False)
-    created_at = Timestamptz(default=TimestamptzNow())
-    signed_in_at = Timestamptz(null=True, default=None)
-
-
-class Session(Table, db=DB):
-    """A browser that is signed in. Only the SHA-256 of its cookie is kept."""
-
-    id = UUID(primary_key=True)
-    token_hash = Bytea()
-    account = ForeignKey(Account, on_delete=OnDelete.cascade, null=False, index=True)
-    address = Varchar(length=60)
-    browser = Varchar(length=300)
-    created_at = Timestamptz(default=TimestamptzNow())
-    seen_at = Timestamptz(default=TimestamptzNow())
-    confirmed_at = Timestamptz(default=TimestamptzNow())
-
-
-class ApiToken(Table, db=DB, tablename="api_token"):
-    """A script's key. Only the SHA-256 is kept; `prefix` lets people tell tokens apart."""
-
-    id = UUID(primary_key=True)
-    name = Varchar(length=100)
-    prefix = Varchar(length=16)
-    token_hash = Bytea()
-    role = Varchar(length=10)
-    created_by = Varchar(length=200)
-    created_at = Timestamptz(default=TimestamptzNow())
-    expires_at = Timestamptz(null=True, default=None)
-    used_at = Timestamptz(null=True, default=None)
-    revoked_at = Timestamptz(null=True, default=None)
-
-
-class PasswordLink(Table, db=DB, tablename="password_link"):
-    """A one-time link to set a password, given out on the command line."""
-
-    token_hash = Bytea(primary_key=True)
-    account = ForeignKey(Account, on_delete=OnDelete.cascade, null=False, index=True)
-    expires_at = Timestamptz()
-    used_at = Timestamptz(null=True, default=None)
-
-
-class Throttle(Table, db=DB):
-    """Counts of failures in a window; `key` says of whom (`account:…`, `address:…`)."""
-
-    key = Varchar(length=200, primary_key=True)
-    failures = Integer(default=0)
-    since = Timestamptz(default=TimestamptzNow())
-
-
 class EmbedKey(Table, db=DB, tablename="embed_key"):
     """What an iframe's URL carries: scope, presets, parents, expiry. Only the SHA-256 of the key is kept."""
 
@@ -308,51 +214,3 @@ class EdgePurge(Table, db=DB, tablename="edge_purge"):
     image = UUID()
     entity_type = Varchar(length=32)
     noted_at = Timestamptz(default=TimestamptzNow())
-
-
-class Idempotency(Table, db=DB):
-    """A POST that may be repeated. `process` is the advisory lock of who runs it: free means it died."""
-
-    pk = BigSerial(primary_key=True)
-    actor = Varchar(length=200)
-    route = Varchar(length=200)
-    key = Varchar(length=200)
-    body_hash = Varchar(length=64)
-    process = BigInt()
-    stored = JSONB(default="{}")
-    status = Integer(null=True, default=None)
-    media_type = Varchar(length=60, null=True, default=None)
-    body = Text(null=True, default=None)
-    created_at = Timestamptz(default=TimestamptzNow())
-
-
-class PortalState(Table, db=DB, tablename="portal_state"):
-    """What the portal remembers about itself, as `set_up`."""
-
-    name = Varchar(length=60, primary_key=True)
-    value = JSONB(default="{}")
-
-
-TABLES: list[type[Table]] = [
-    Entity,
-    InvoiceLine,
-    Image,
-    ImageVersion,
-    ObjectPurge,
-    Job,
-    Audit,
-    AuditChange,
-    Account,
-    Session,
-    ApiToken,
-    PasswordLink,
-    Throttle,
-    EmbedKey,
-    InvoicePin,
-    PinnedPicture,
-    ImageUsage,
-    ServedDay,
-    EdgePurge,
-    Idempotency,
-    PortalState,
-]
