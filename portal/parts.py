@@ -12,7 +12,7 @@ from portal.imaging.pool import RenderPool
 from portal.jobs import queue
 from portal.jobs.queue import Task
 from portal.jobs.worker import Worker
-from portal.maintenance.cleanup import maintenance_tasks
+from portal.maintenance.tasks import maintenance_tasks
 from portal.settings import Settings
 from portal.storage.cache import Cache
 from portal.storage.links import Links
@@ -36,7 +36,10 @@ class Parts:
 
     def tasks(self) -> dict[str, Task]:
         """Every kind of job that this version knows."""
-        return {**gallery_tasks(self.store, self.pool, self.cache), **maintenance_tasks(self.settings, self.store)}
+        return {
+            **gallery_tasks(self.store, self.pool, self.cache),
+            **maintenance_tasks(self.settings, self.store, self.pool, self.cache),
+        }
 
     def worker(self) -> Worker:
         return Worker(self.tasks(), at_once=2 * self.settings.workers, heal=queue_forgotten_images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,7 @@ from portal.paging import EXACT_UP_TO, Page, decode_cursor, encode_cursor
 
 log = structlog.get_logger()
 
+TELL_EVERY: Final = 1.0  # seconds
 FINISHED: Final = ("succeeded", "failed", "cancelled")
 
 
@@ -56,20 +58,65 @@ async def start_job(kind: str, arguments: dict[str, Any], *, actor: Actor) -> UU
     return job_id
 
 
-def followed(run: Callable[[dict[str, Any], Actor], Awaitable[dict[str, Any]]]) -> Task:
-    """A task over `run(arguments, actor) -> result` that keeps its job's row up to date."""
+class Cancelled(Exception):
+    """Somebody asked that a job ends here."""
+
+
+Report = Callable[[int, int | None], Awaitable[None]]
+"""`await report(done, total)`: how far a verb is (total None: not known). Raises Cancelled where it shall end."""
+
+
+async def no_report(done: int, total: int | None) -> None:
+    """For who does not follow."""
+
+
+class JobReport:
+    """A Report that writes to a job's row, at most once a second, and hears there whether the job shall end."""
+
+    def __init__(self, job_id: UUID, unit: str) -> None:
+        self._job_id, self._unit = job_id, unit
+        self._began = self._told = time.monotonic()
+
+    async def __call__(self, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if now - self._told < TELL_EVERY and done != total:
+            return
+        self._told = now
+        row = await database.fetch_row(
+            "UPDATE job SET progress = $2::jsonb WHERE id = $1 RETURNING cancel_asked_at",
+            self._job_id,
+            json.dumps(self._progress(done, total, now - self._began)),
+        )
+        if row is None or row["cancel_asked_at"] is not None:
+            raise Cancelled
+
+    def _progress(self, done: int, total: int | None, seconds: float) -> dict[str, Any]:
+        rate = done / seconds if seconds > 0 else 0.0
+        left = round((total - done) / rate) if total is not None and rate > 0 else None
+        return {"done": done, "total": total, "unit": self._unit, "per_second": round(rate, 2), "seconds_left": left}
+
+
+Followed = Callable[[dict[str, Any], Actor, Report], Awaitable[dict[str, Any]]]
+
+
+def followed(run: Followed, unit: str = "pictures") -> Task:
+    """A task over `run(arguments, actor, report) -> result` that keeps its job's row up to date."""
 
     async def run_and_tell(payload: dict[str, Any]) -> None:
         row = await database.fetch_row(
-            "UPDATE job SET state = 'running' WHERE id = $1 AND state IN ('queued', 'running') RETURNING arguments, actor",
+            """UPDATE job SET state = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now())
+               WHERE id = $1 AND state IN ('queued', 'running') RETURNING arguments, actor""",
             UUID(payload["job"]),
         )
         if row is None:
             return
+        report = JobReport(UUID(payload["job"]), unit)
         try:
-            result = await run(json.loads(row["arguments"]), Actor(row["actor"], "admin"))
+            result = await run(json.loads(row["arguments"]), Actor(row["actor"], "admin"), report)
         except Unavailable:
             raise
+        except Cancelled:
+            await _end(payload, "cancelled", None, None)
         except PortalError as error:
             await _end(payload, "failed", None, {"code": error.code, "message": error.message})
         else:

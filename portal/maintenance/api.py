@@ -12,8 +12,10 @@ from litestar.openapi import ResponseSpec
 from portal.accounts.guards import permit
 from portal.errors import FormError, NotFound
 from portal.gallery.queries import get_image, parse_image_id
+from portal.jobs import alone as turns
+from portal.jobs.alone import refuse_while_running
 from portal.jobs.progress import JobView, get_job, list_jobs, start_job
-from portal.maintenance.cleanup import CLEANUP, refuse_while_running
+from portal.maintenance.cleanup import CLEANUP
 from portal.maintenance.figures import Figures
 from portal.maintenance.queries import ImageUsage, UsageReport, usage_of_image
 from portal.maintenance.statistics import Statistics
@@ -49,7 +51,7 @@ async def cleanup(request: Http, actor: TheActor) -> Response[bytes]:
     dry_run = sent.get("dry_run", True)
     if not isinstance(dry_run, bool):
         raise FormError({"dry_run": "Use true or false."})
-    await refuse_while_running()
+    await refuse_while_running(turns.CLEANUP)
     job_id = await start_job(CLEANUP, {"dry_run": dry_run}, actor=actor)
     await wait_until(lambda: _is_finished(job_id), wait_seconds(request))
     return job_response(await get_job(job_id))

@@ -7,29 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, timedelta
-from typing import Any, Final
-
-import asyncpg
+from datetime import timedelta
+from typing import Final
 
 from portal import database
 from portal.audit.actors import SYSTEM, Actor
 from portal.audit.service import record
-from portal.errors import Conflict, NotFound, Running
+from portal.errors import Conflict, NotFound
 from portal.gallery.disposal import delete_image
 from portal.gallery.tasks import purge_objects
 from portal.integrity.objects import in_chunks, is_temporary, older_than, orphaned_of, without_arrivals
-from portal.jobs.progress import followed
-from portal.jobs.queue import Task
+from portal.jobs import alone as turns
+from portal.jobs.alone import alone
 from portal.media.usage import forget_old_usage
 from portal.settings import Settings
 from portal.storage.cache import Cache
 from portal.storage.store import ObjectEntry, Store
 
 CLEANUP: Final = "cleanup"
-CLEANUP_LOCK: Final = 7_310_003
 MOST_EXAMPLES: Final = 20
 
 
@@ -62,7 +58,7 @@ class CleanupReport:
 
 async def clean_up(*, settings: Settings, store: Store, actor: Actor, dry_run: bool = True) -> CleanupReport:
     """Raises Running while another process cleans up, Unavailable when the store is not mounted."""
-    async with _alone():
+    async with alone(turns.CLEANUP):
         await store.check_marker()
         report = CleanupReport(dry_run)
         await _clean_trash(report, settings)
@@ -118,37 +114,3 @@ def _clean_cache(report: CleanupReport, settings: Settings) -> None:
                 path.unlink()
             report.bytes += size
             report.cached_files += 1
-
-
-@contextlib.asynccontextmanager
-async def _alone() -> AsyncIterator[None]:
-    """One cleanup at a time among all processes; a killed one frees the lock with its connection."""
-    connection = await asyncpg.connect(**database.DB.config)
-    try:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", CLEANUP_LOCK):
-            await refuse_while_running()
-            raise Running("A cleanup was running until just now. Start it again.")
-        yield
-    finally:
-        await connection.close()
-
-
-async def refuse_while_running() -> None:
-    """Raises Running, with the time since when, while any process cleans up."""
-    since = await database.fetch_value(
-        """SELECT a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-           WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = $1::bigint AND l.objsubid = 1
-             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())""",
-        CLEANUP_LOCK,
-    )
-    if since is not None:
-        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        raise Running(f"A cleanup is running since {moment}. Its result stands under jobs when it is done.")
-
-
-def maintenance_tasks(settings: Settings, store: Store) -> dict[str, Task]:
-    async def run(arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
-        dry_run = bool(arguments.get("dry_run", True))
-        return asdict(await clean_up(settings=settings, store=store, actor=actor, dry_run=dry_run))
-
-    return {CLEANUP: followed(run)}

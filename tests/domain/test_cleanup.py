@@ -17,7 +17,8 @@ from portal.audit.actors import SYSTEM
 from portal.errors import Running, Unavailable
 from portal.gallery.disposal import delete_image, restore_image, trash_image
 from portal.integrity.fsck import Finding, fsck
-from portal.maintenance.cleanup import CLEANUP_LOCK, CleanupReport, clean_up
+from portal.jobs import alone as turns
+from portal.maintenance.cleanup import CleanupReport, clean_up
 from portal.settings import Settings
 from portal.storage.keys import cache_key, original_key, rendition_key
 from portal.storage.store import MARKER
@@ -188,7 +189,7 @@ async def test_a_row_whose_bytes_are_missing_is_never_touched(studio: Studio, co
 
 async def test_the_second_of_two_at_once_is_told_that_one_is_running(studio: Studio, config: Settings) -> None:
     other = await asyncpg.connect(**database.DB.config)
-    await other.execute("SELECT pg_advisory_lock($1)", CLEANUP_LOCK)
+    await other.execute("SELECT pg_advisory_lock($1)", turns.CLEANUP.lock)
     try:
         with pytest.raises(Running):
             await sweep(studio, config)

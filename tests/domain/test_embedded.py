@@ -18,8 +18,8 @@ import asyncpg
 import pytest
 
 from portal.embedded import EmbeddedServer
-from portal.errors import Unavailable
 from portal.environment import CHECKOUT
+from portal.errors import Unavailable
 from tests.waiting import eventually
 
 IS_ROOT = os.geteuid() == 0

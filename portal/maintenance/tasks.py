@@ -1,0 +1,24 @@
+"""Maintenance's jobs: every kind, and what runs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from portal.audit.actors import Actor
+from portal.imaging.pool import RenderPool
+from portal.jobs.progress import Report, followed
+from portal.jobs.queue import Task
+from portal.maintenance.cleanup import CLEANUP, clean_up
+from portal.settings import Settings
+from portal.storage.cache import Cache
+from portal.storage.store import Store
+
+
+def maintenance_tasks(settings: Settings, store: Store, pool: RenderPool, cache: Cache) -> Mapping[str, Task]:
+    async def clean(arguments: dict[str, Any], actor: Actor, report: Report) -> dict[str, Any]:
+        dry_run = bool(arguments.get("dry_run", True))
+        return asdict(await clean_up(settings=settings, store=store, actor=actor, dry_run=dry_run))
+
+    return {CLEANUP: followed(clean, unit="objects")}
