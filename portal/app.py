@@ -47,7 +47,7 @@ from portal.gallery.intake import Intake
 from portal.idempotency import Presence
 from portal.imaging.turnstile import Turnstile
 from portal.maintenance import api as maintenance_api
-from portal.maintenance import metrics
+from portal.maintenance import metrics, show_pages
 from portal.maintenance import pages as maintenance_pages
 from portal.maintenance.figures import Figures
 from portal.media import api as media_api
@@ -205,6 +205,7 @@ def _routers() -> list[Any]:
         key_pages.router,
         maintenance_api.router,
         maintenance_pages.router,
+        show_pages.router,
         metrics.router,
     ]
 

@@ -24,7 +24,7 @@ from portal.web.exceptions import respond
 from portal.web.forms import read_form, read_upload
 from portal.web.rendering import AnyRequest, Toast, redirect
 from portal.web.security import SecurityMiddleware
-from portal.web.templating import environment
+from portal.web.templating import TEMPLATES, environment
 
 PASSWORD = "nine otters juggle"
 Browse = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -46,9 +46,14 @@ async def trash() -> str:
     return "seen"
 
 
-@get("/maintenance/usage", name="maintenance:usage", **permit("viewer"))
-async def usage() -> str:
-    return "seen"
+def upkeep() -> list[Any]:
+    """A route for each line of `upkeep` in base.html."""
+
+    async def seen() -> str:
+        return "seen"
+
+    lines = re.findall(r'\("([a-z]+:[a-z_]+)", "[A-Z]', (TEMPLATES / "base.html").read_text("utf-8"))
+    return [get(f"/upkeep/{name}", name=name, **permit("viewer"))(seen) for name in lines]
 
 
 @get("/settings/embeds", name="embed:keys", **permit("editor"))
@@ -117,7 +122,7 @@ def build(settings: Settings) -> Litestar:
             search,
             trash,
             entities,
-            usage,
+            *upkeep(),
             embed_keys,
             whoami,
             for_editors,

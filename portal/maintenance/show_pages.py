@@ -1,0 +1,28 @@
+"""The page about storage and integrity: what lies where, what is wrong with it, what can go."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from litestar import Router, get
+from litestar.response import Template
+
+from portal.accounts.guards import permit
+from portal.web.rendering import AnyRequest, page
+
+Part = Callable[[AnyRequest], Awaitable[dict[str, Any]]]
+"""What a fragment of the page needs, by the names on its line 1."""
+
+PARTS: Final[tuple[Part, ...]] = ()
+
+
+@get("/maintenance", name="maintenance:show", include_in_schema=False, **permit("viewer"))
+async def show(request: AnyRequest) -> Template:
+    inputs: dict[str, Any] = {}
+    for part in PARTS:
+        inputs |= await part(request)
+    return await page(request, "maintenance/show.html", **inputs)
+
+
+router = Router("/", route_handlers=[show])
