@@ -57,6 +57,7 @@ from portal.media.catalogue import Catalogue
 from portal.media.edge import Edge
 from portal.media.originals import Originals
 from portal.media.pages import image_server, straight_to
+from portal.media.remembered import Remembered
 from portal.media.usage import Usage
 from portal.overview import api as overview_api
 from portal.overview import pages as overview_pages
@@ -104,8 +105,10 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
     )
 
     proxies = Proxies(settings.trusted_proxies)
+    remembered = Remembered(catalogue, usage)
     images = image_server(
         catalogue=catalogue,
+        remembered=remembered,
         store=parts.store,
         cache=parts.cache,
         pool=parts.pool,
@@ -130,7 +133,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         logging_config=None,  # portal.logs does it
     )
     app.asgi_handler = SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings)
-    app.way_in = _impatient(straight_to(images, app.the_long_way))
+    app.way_in = remembered.before(_impatient(straight_to(images, app.the_long_way)))
     return app
 
 

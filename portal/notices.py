@@ -47,6 +47,10 @@ class FreshCache(Generic[K, V]):
             task.add_done_callback(_heard)
         return await asyncio.shield(task)
 
+    def held(self, key: K) -> V | None:
+        """What is held of it now; nothing is loaded."""
+        return self._values.get(key)
+
     async def _fill(self, key: K) -> V | None:
         """Kept only if nothing was heard of the key in the meantime: the value may be of before that."""
         me = asyncio.current_task()

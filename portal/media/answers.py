@@ -98,10 +98,15 @@ async def _start(send: Send, part: Slice, headers: list[tuple[bytes, bytes]], le
     if part.status == 206:
         headers.append((b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, length)))
     if part.status == 304:
-        headers = [pair for pair in headers if pair[0] not in _HELD_ALREADY]
+        headers = unchanged_headers(headers)
     else:
         headers.append((b"content-length", b"%d" % (part.stop - part.start)))
     await send({"type": "http.response.start", "status": part.status, "headers": headers})
+
+
+def unchanged_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Those that a 304 repeats."""
+    return [pair for pair in headers if pair[0] not in _HELD_ALREADY]
 
 
 async def send_original(

@@ -98,6 +98,10 @@ class Catalogue:
     async def find(self, image_id: UUID) -> Entry | None:
         return await self._cache.find(image_id)
 
+    def held(self, image_id: UUID) -> Entry | None:
+        """The entry in memory, if there is one; who was given the same one before still has the truth."""
+        return self._cache.held(image_id)
+
     def forget(self, image_id: UUID) -> None:
         self._cache.forget(image_id)
 

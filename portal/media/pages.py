@@ -19,8 +19,9 @@ from portal.media.catalogue import Catalogue, Entry, Source
 from portal.media.conditional import Representation, Slice, choose
 from portal.media.fallback import send_fallback
 from portal.media.formats import MadeRoom
-from portal.media.hot import HotBytes, read_source
+from portal.media.hot import read_source
 from portal.media.originals import Originals
+from portal.media.remembered import Remembered
 from portal.media.rights import RETRY, Authenticate, Freshness, is_stranger, permitted
 from portal.media.usage import Usage
 from portal.media.wish import MOUNT, ORIGINAL, Wish, wish_of
@@ -70,13 +71,14 @@ def image_server(
     usage: Usage,
     slot: Turnstile,
     pace: Pace,
-    originals: Originals | None = None,
+    remembered: Remembered,
+    originals: Originals,
 ) -> ASGIRouteHandler:
     """The route. `authenticate` tells who asks, and is called only for what not everybody may see.
 
-    `slot` and `pace` are for all that is made only because somebody looks. Without `originals` we send them ourselves.
+    `slot` and `pace` are for all that is made only because somebody looks.
     """
-    hot, originals = HotBytes(), originals or Originals(store)
+    hot = remembered.hot
     room = MadeRoom(pool, store, cache, hot, slot, pace, catalogue.find)
 
     @asgi(MOUNT, name="media:serve", is_mount=True, opt={"permission": "scoped"}, copy_scope=False)
@@ -113,6 +115,7 @@ def image_server(
         if data is None and part.status in (200, 206):
             data = await read_source(source, store, hot)
         _count(usage, scope, wish, source, part, is_hit)
+        remembered.keep(scope, wish, entry, source, headers, freshness if is_public and not is_made else "never")
         await send_part(send, part, headers, what, None if scope["method"] == "HEAD" else data)
 
     return serve

@@ -25,7 +25,9 @@ from portal.imaging.turnstile import Turnstile
 from portal.media import api as media_api
 from portal.media import fallback
 from portal.media.catalogue import Catalogue
+from portal.media.originals import Originals
 from portal.media.pages import image_server, straight_to
+from portal.media.remembered import Remembered
 from portal.media.usage import Usage
 from portal.settings import Settings
 from portal.storage.cache import Cache
@@ -45,6 +47,8 @@ class SmallPortal:
     links: Links
     catalogue: Catalogue
     grants: Grants
+    usage: Usage
+    remembered: Remembered
     app: Any
 
     def visitor(self, **headers: str) -> httpx.AsyncClient:
@@ -60,6 +64,8 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
     links = Links(config.secret_keys, config.private_types)
     catalogue, grants = Catalogue(), Grants()
     slot, pace = Turnstile(), Pace()
+    usage = Usage()
+    remembered = Remembered(catalogue, usage)
     serve = image_server(
         catalogue=catalogue,
         store=studio.store,
@@ -70,7 +76,9 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
         address_of=Proxies(config.trusted_proxies).address_of,
         slot=slot,
         pace=pace,
-        usage=Usage(),
+        usage=usage,
+        remembered=remembered,
+        originals=Originals(studio.store),
     )
     app = Litestar(
         route_handlers=[
@@ -94,13 +102,13 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
         middleware=[AdmissionMiddleware],
         openapi_config=None,
     )
-    wrapped = SecurityMiddleware(straight_to(serve, SessionMiddleware(app.asgi_handler)), config)
+    wrapped = SecurityMiddleware(remembered.before(straight_to(serve, SessionMiddleware(app.asgi_handler))), config)
 
     async def with_app(scope: Any, receive: Any, send: Any) -> None:
         scope["app"] = scope["litestar_app"] = app
         await wrapped(scope, receive, send)
 
-    return SmallPortal(config, studio, links, catalogue, grants, with_app)
+    return SmallPortal(config, studio, links, catalogue, grants, usage, remembered, with_app)
 
 
 def _templates(config: Settings) -> JinjaTemplateEngine:
