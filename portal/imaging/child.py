@@ -21,6 +21,7 @@ from portal.imaging import modern, render, verify, wire
 from portal.imaging.anatomy import Anatomy, walk
 from portal.imaging.decode import Image
 from portal.imaging.formats import Format, sniff
+from portal.imaging.presets import OPTIMIZED_MOST
 from portal.imaging.sheet import draw_sheet
 
 MEMORY_BYTES = 1024**3
@@ -109,16 +110,19 @@ def _verify(task: wire.VerifyTask) -> wire.Answer:
 def _render(task: wire.RenderTask) -> wire.Answer:
     data = Path(os.fsdecode(task.path)).read_bytes()
     format = sniff(data[:16])
-    if (
-        format
-        and not task.may_be_heavy
-        and _is_heavy(format, walk(data, format), frames=1, is_whole=task.edits.crop is None)
-    ):
+    if format and not task.may_be_heavy and _is_heavy(format, walk(data, format), frames=1, is_whole=_is_scaled(task)):
         return wire.Heavy()
     if task.is_modern:
-        made = (modern.render_modern(data, name, task.focal_point, task.edits) for name in task.names)
+        wanted = (task.focal_point, task.edits, task.changes)
+        made = (modern.render_modern(data, name, *wanted) for name in task.names)
         return wire.RenderDone([each for both in made for each in both])
-    return wire.RenderDone(render.render_bytes(data, task.names, task.focal_point, task.edits))
+    return wire.RenderDone(render.render_bytes(data, task.names, task.focal_point, task.edits, task.changes))
+
+
+def _is_scaled(task: wire.RenderTask) -> bool:
+    """May the decoder leave out pixels? Not for a crop, and not for a larger box than the code's."""
+    sides = (max(width, height) for name, (width, height, _) in task.changes.items() if name in task.names)
+    return task.edits.crop is None and max(sides, default=0) <= OPTIMIZED_MOST
 
 
 def _draw(task: wire.SheetTask) -> wire.Answer:

@@ -19,8 +19,8 @@ from portal.imaging.decode import load_still, open_picture, resample, scale_deco
 from portal.imaging.edits import NONE, Edits
 from portal.imaging.exif import read_exif, read_orientation
 from portal.imaging.formats import sniff
-from portal.imaging.presets import OPTIMIZED, OPTIMIZED_LEAST, OPTIMIZED_MOST, PRESETS, Preset
-from portal.imaging.render import MAX_PIXELS, Rendered, cut_out, named_for_people, shrink
+from portal.imaging.presets import OPTIMIZED_LEAST, OPTIMIZED_MOST, PRESETS, UNCHANGED, Changes, Preset, presets_with
+from portal.imaging.render import MAX_PIXELS, Rendered, cut_out, named_for_people, reach, shrink
 
 WEBP, AVIF = "image/webp", "image/avif"
 QUALITY, METHOD = 80, 2  # method 4 costs 2.4 times the CPU for 3 % fewer bytes
@@ -28,6 +28,7 @@ AVIF_QUALITY, AVIF_SPEED = 63, 10  # as near to the original as the WebP; speed 
 MOST_FRAME_PIXELS = 50_000_000  # of all frames together: 200 MB, and some seconds of encoding
 _HURRY = 10, 100  # milliseconds: browsers show for the second what claims to be shown for the first or less
 _LONGEST = 60_000
+_LEAST_QUALITY = 20
 _ALPHA_FLAG = 0x10
 
 
@@ -49,13 +50,21 @@ class _Wish:
     def box(self) -> geometry.Size:
         """The size of the result; what the JPEG decoder scales may come out a little otherwise."""
         box = (self.preset.width, self.preset.height)
-        if self.preset is OPTIMIZED and max(self.size) <= OPTIMIZED_MOST:
+        if self.preset.takes_decoder_scale and max(self.size) <= OPTIMIZED_MOST:
             return self.size
         return box if self.preset.fit == "fill" else geometry.fit_within(self.size, box)
 
+    def quality(self, usual: int) -> int:
+        """As many points better or worse as the preset's is than the code's."""
+        return min(max(usual + self.preset.quality - PRESETS[self.preset.name].quality, _LEAST_QUALITY), 100)
+
 
 def render_modern(
-    data: bytes, name: str, focal_point: geometry.Point | None = None, edits: Edits = NONE
+    data: bytes,
+    name: str,
+    focal_point: geometry.Point | None = None,
+    edits: Edits = NONE,
+    changes: Changes = UNCHANGED,
 ) -> list[Rendered]:
     """The named preset as WebP, and after it as AVIF where that is smaller: of a still. Decoded once.
 
@@ -70,7 +79,7 @@ def render_modern(
             orientation = read_orientation(read_exif(picture))
             upright = geometry.upright(picture.size, orientation)
             seen_point = geometry.CENTRE if focal_point is None else edits.point_of(focal_point)
-            wish = _Wish(PRESETS[name], edits, upright, orientation, seen_point)
+            wish = _Wish(presets_with(changes)[name], edits, upright, orientation, seen_point)
             film = _animation(picture, wish)
             return [film] if film else _still(picture, wish)
 
@@ -78,12 +87,12 @@ def render_modern(
 def _still(picture: ImageFile.ImageFile, wish: _Wish) -> list[Rendered]:
     cropped, preset = wish.edits.cropped(wish.upright), wish.preset
     if max(cropped) > OPTIMIZED_MOST:
-        least = OPTIMIZED_LEAST if preset is OPTIMIZED else 2 * max(preset.width, preset.height)
+        least = OPTIMIZED_LEAST if preset.takes_decoder_scale else 2 * max(preset.width, preset.height)
         scale_decoder(picture, geometry.jpeg_scale(cropped, least))
     load_still(picture)
-    frame = _frame(picture, wish, None if preset is OPTIMIZED else wish.box)
+    frame = _frame(picture, wish, None if preset.takes_decoder_scale else wish.box)
     webp = _encoded(wish, [frame])
-    data = _avif(frame)
+    data = _avif(frame, wish.quality(AVIF_QUALITY))
     if data is None or len(data) >= len(webp.data):
         return [webp]
     return [webp, Rendered(preset.name, data, *frame.size, AVIF)]
@@ -139,7 +148,8 @@ def _plays(picture: ImageFile.ImageFile) -> int:
 def _frame(picture: Image.Image, wish: _Wish, box: geometry.Size | None) -> Image.Image:
     """Without a box as large as `shrink` leaves it."""
     part = cut_out(picture, wish.edits.crop, wish.upright, wish.orientation)
-    made = to_srgb(shrink(to_8_bit(part)), picture.info.get("icc_profile"))
+    long = reach([wish.preset], wish.size)
+    made = to_srgb(shrink(to_8_bit(part), long), picture.info.get("icc_profile"))
     for turn in (wish.orientation, *wish.edits.turns):
         made = turn_upright(made, turn)
     made = made.convert("RGBA" if made.mode in ("LA", "RGBA") else "RGB")
@@ -154,18 +164,18 @@ def _encoded(wish: _Wish, frames: Sequence[Image.Image], **animation: object) ->
     for frame in frames:
         frame.info = {}
     out = io.BytesIO()
-    frames[0].save(out, "WEBP", quality=QUALITY, method=METHOD, **animation)
+    frames[0].save(out, "WEBP", quality=wish.quality(QUALITY), method=METHOD, **animation)
     data = _saying_clear(out.getvalue()) if any(_is_clear(frame) for frame in frames) else out.getvalue()
     return Rendered(wish.preset.name, data, *frames[0].size, WEBP)
 
 
-def _avif(frame: Image.Image) -> bytes | None:
+def _avif(frame: Image.Image, quality: int) -> bytes | None:
     """None where there is no encoder, or it gives up: there is the WebP. In one thread, as each costs memory."""
     if not AvifImagePlugin.SUPPORTED:
         return None
     out = io.BytesIO()
     try:
-        frame.save(out, "AVIF", quality=AVIF_QUALITY, speed=AVIF_SPEED, max_threads=1)
+        frame.save(out, "AVIF", quality=quality, speed=AVIF_SPEED, max_threads=1)
     except (OSError, ValueError, RuntimeError, MemoryError):
         return None
     return out.getvalue()

@@ -18,6 +18,7 @@ from pathlib import Path
 from portal.errors import Busy, FileRefused, NotAnImage, TooManyPixels, Unavailable
 from portal.imaging import wire
 from portal.imaging.edits import NONE, Edits
+from portal.imaging.presets import UNCHANGED, Changes
 from portal.imaging.render import Rendered
 from portal.imaging.sheet import Drawn, Form, Sheet
 from portal.imaging.turnstile import Turnstile
@@ -80,14 +81,15 @@ class RenderPool:
         focal_point: tuple[float, float] | None = None,
         edits: Edits = NONE,
         *,
+        changes: Changes = UNCHANGED,
         modern: bool = False,
         priority: int = RENDITIONS,
     ) -> list[Rendered]:
-        """As JPEG; `modern`: as WebP, and as AVIF where that is smaller. Raises as `verify` does."""
+        """As JPEG; `modern`: as WebP, and as AVIF where that is smaller; `changes` of the presets. Raises as `verify` does."""
 
         def task(may_be_heavy: bool) -> wire.Task:
             cpu_seconds = VERIFY_CPU_SECONDS * RENDER_PATIENCE
-            wanted = (tuple(names), focal_point, edits, modern)
+            wanted = (tuple(names), focal_point, edits, changes, modern)
             return wire.RenderTask(_absolute(path), *wanted, cpu_seconds, may_be_heavy)
 
         wall_seconds = self._wall_seconds * RENDER_PATIENCE

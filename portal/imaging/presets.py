@@ -1,9 +1,10 @@
-"""The one table of everything that is made from an original."""
+"""The one table of everything that is made from an original, and what may be changed of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,32 @@ class Preset:
     quality: int = 82
     progressive: bool = False  # doubles the encoding of a small picture for nothing
     subsampling: Literal[0, 2] = 2  # 0: colours as fine as brightness; among few pixels it is seen when they are not
+
+    @property
+    def measure(self) -> Measure:
+        return self.width, self.height, self.quality
+
+    @property
+    def has_own_box(self) -> bool:
+        """Not the one of the code."""
+        return (self.width, self.height) != (PRESETS[self.name].width, PRESETS[self.name].height)
+
+    @property
+    def takes_decoder_scale(self) -> bool:
+        """`optimized`, unless somebody gave it a box: see below."""
+        return self.name == OPTIMIZED.name and not self.has_own_box
+
+    def may_be(self, size: tuple[int, int]) -> bool:
+        """Is this a size that its renditions have?"""
+        box = (OPTIMIZED_MOST, OPTIMIZED_MOST) if self.takes_decoder_scale else (self.width, self.height)
+        return size == box if self.fit == "fill" else size[0] <= box[0] and size[1] <= box[1]
+
+
+Measure = tuple[int, int, int]  # width, height, quality
+Changes = Mapping[str, Measure]  # by a preset's name, only what is otherwise than below
+UNCHANGED: Final[Changes] = {}
+LEAST_SIDE, MOST_SIDE = 16, 4096  # of a box that somebody chooses
+LEAST_QUALITY, MOST_QUALITY = 30, 95
 
 
 # `optimized` takes what the JPEG decoder's own scale gives between 1600 and 2400, else 2048 on its long side.
@@ -39,3 +66,13 @@ PRESETS: dict[str, Preset] = {
 
 # An image is ready when all of these are there.
 READY: tuple[str, ...] = ("icon", "small", "medium", "large", "card", "gallery", "optimized")
+
+
+def presets_with(changes: Changes) -> dict[str, Preset]:
+    """The table as it is with these changes. Names that it does not have (any more) are nobody's."""
+    changed = {
+        name: replace(PRESETS[name], width=width, height=height, quality=quality)
+        for name, (width, height, quality) in changes.items()
+        if name in PRESETS
+    }
+    return PRESETS | changed

@@ -10,6 +10,7 @@ import struct
 import msgspec
 
 from portal.imaging.edits import Edits
+from portal.imaging.presets import Changes
 from portal.imaging.render import Rendered
 from portal.imaging.sheet import Drawn, Form, Sheet
 from portal.imaging.verify import Limits, Verified
@@ -32,6 +33,7 @@ class RenderTask(msgspec.Struct, tag="render", frozen=True):
     names: tuple[str, ...]
     focal_point: tuple[float, float] | None
     edits: Edits
+    changes: Changes
     is_modern: bool  # WebP and AVIF
     cpu_seconds: int
     may_be_heavy: bool
