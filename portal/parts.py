@@ -11,8 +11,10 @@ from portal.gallery.tasks import gallery_tasks, queue_forgotten_images
 from portal.imaging.pool import RenderPool
 from portal.jobs import queue
 from portal.jobs.queue import Task
+from portal.jobs.schedules import Clock, Schedule
 from portal.jobs.worker import Worker
 from portal.maintenance.tasks import maintenance_tasks
+from portal.maintenance.timetable import timetable
 from portal.settings import Settings
 from portal.storage.cache import Cache
 from portal.storage.links import Links
@@ -41,8 +43,13 @@ class Parts:
             **maintenance_tasks(self.settings, self.store, self.pool, self.cache),
         }
 
+    def schedules(self) -> list[Schedule]:
+        """What runs by the clock, as far as this version has a task for it."""
+        return timetable(self.settings, self.tasks())
+
     def worker(self) -> Worker:
-        return Worker(self.tasks(), at_once=2 * self.settings.workers, heal=queue_forgotten_images)
+        clock = Clock(self.schedules(), self.settings.timezone)
+        return Worker(self.tasks(), at_once=2 * self.settings.workers, heal=queue_forgotten_images, clock=clock)
 
     @contextlib.asynccontextmanager
     async def opened(self, *, with_children: bool = True) -> AsyncIterator[Parts]:

@@ -15,8 +15,10 @@ from uuid_utils.compat import uuid7
 
 from portal import database
 from portal.audit.actors import Actor
+from portal.audit.service import request_id
 from portal.errors import NotFound, PortalError, Unavailable
 from portal.jobs.queue import USUAL, Task, enqueue
+from portal.jobs.tracing import schedule_name
 from portal.paging import EXACT_UP_TO, Page, decode_cursor, encode_cursor
 
 log = structlog.get_logger()
@@ -44,15 +46,18 @@ class JobView:
 
 
 async def start_job(kind: str, arguments: dict[str, Any], *, actor: Actor) -> UUID:
-    """A row and its place in the queue, together; joins an open transaction."""
+    """A row and its place in the queue, together; joins an open transaction. It knows the request and the schedule it is of."""
     job_id = uuid7()
     async with database.transaction():
         await database.execute(
-            "INSERT INTO job (id, kind, state, arguments, progress, actor) VALUES ($1, $2, 'queued', $3, '{}', $4)",
+            """INSERT INTO job (id, kind, state, arguments, progress, actor, request_id, schedule)
+               VALUES ($1, $2, 'queued', $3, '{}', $4, $5, $6)""",
             job_id,
             kind,
             json.dumps(arguments),
             actor.name,
+            request_id.get(),
+            schedule_name.get(),
         )
         await enqueue(kind, {"job": str(job_id)}, priority=USUAL)
     return job_id

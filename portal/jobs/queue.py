@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
@@ -17,7 +17,9 @@ from pgqueuer.domain.types import Channel
 from pgqueuer.ports.driver import Driver
 
 from portal import database
+from portal.jobs.tracing import headers_now
 
+Q = TypeVar("Q", bound=Queries)
 AWAITED: Final = 20  # somebody holds a connection open for it
 URGENT: Final = 10  # somebody looks at a page where it will appear
 USUAL: Final = 0
@@ -29,12 +31,14 @@ class Task:
     """What runs for a kind of job. Both may run twice.
 
     `run` gets the job's payload (ids, not data); `give_up` gets the payload and, in words for staff, why the queue
-    will not try again. `is_patient`: an outage (Unavailable, DiskFull) is waited out, however long it takes.
+    will not try again. `is_patient`: an outage (Unavailable, DiskFull) is waited out, however long it takes. `is_long`: it
+    takes minutes or hours, has places of its own beside what is quick, and is started more often before it is given up.
     """
 
     run: Callable[[dict[str, Any]], Awaitable[None]]
     give_up: Callable[[dict[str, Any], str], Awaitable[None]] | None = None
     is_patient: bool = False
+    is_long: bool = False
 
 
 @cache
@@ -56,13 +60,14 @@ def queue_settings() -> DBSettings:
     )
 
 
-def queries_on(driver: Driver) -> Queries:
+def queries_on(driver: Driver, make: Callable[..., Q] = Queries, **more: Any) -> Q:
     settings = queue_settings()
-    return Queries(
+    return make(
         driver,
         qbe=QueryBuilderEnvironment(settings),
         qbq=QueryQueueBuilder(settings),
         qbs=QuerySchedulerBuilder(settings),
+        **more,
     )
 
 
@@ -87,7 +92,18 @@ async def enqueue(kind: str, payload: dict[str, Any], *, priority: int = USUAL, 
     With `dedupe`, one waiting job of that key is enough.
     """
     queries = queries_on(AsyncpgDriver(database.connection_of_transaction()))
-    await queries.enqueue(kind, json.dumps(payload).encode(), priority, dedupe_key=dedupe, on_conflict="skip")
+    sent = json.dumps(payload).encode()
+    await queries.enqueue(kind, sent, priority, dedupe_key=dedupe, headers=headers_now(), on_conflict="skip")
+
+
+async def enqueue_many(kind: str, payloads: list[dict[str, Any]], *, priority: int = USUAL) -> None:
+    """The same for many of one kind, in one statement."""
+    if payloads:
+        queries = queries_on(AsyncpgDriver(database.connection_of_transaction()))
+        sent: list[bytes | None] = [json.dumps(each).encode() for each in payloads]
+        headers = headers_now()
+        told = [headers] * len(sent) if headers else None
+        await queries.enqueue([kind] * len(sent), sent, [priority] * len(sent), headers=told)
 
 
 @dataclass(frozen=True, slots=True)

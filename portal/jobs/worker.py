@@ -23,6 +23,8 @@ from pgqueuer.domain.models import Context, Job
 from portal import database
 from portal.errors import DiskFull, Unavailable
 from portal.jobs.queue import Task, queries_on, queue_settings
+from portal.jobs.schedules import Clock
+from portal.jobs.tracing import told
 
 log = structlog.get_logger()
 
@@ -46,6 +48,10 @@ class GuardedExecutor(DatabaseRetryEntrypointExecutor):
     task: Task = dataclasses.field(kw_only=True)
 
     async def execute(self, job: Job, context: Context) -> None:
+        with told(job):
+            await self._execute(job, context)
+
+    async def _execute(self, job: Job, context: Context) -> None:
         without_end = await self._starts_without_end(job)
         if without_end >= MAX_STARTS:
             reason = f"It was started {without_end} times and never came to an end."
@@ -106,7 +112,7 @@ class Worker:
     """Runs until `stop()`. `state` is one of starting, running, restarting, stopped.
 
     `at_once` bounds the jobs in hand; the render pool bounds what really computes. `heal` runs at each start and may
-    queue what an outage made the queue forget.
+    queue what an outage made the queue forget. `clock` starts what runs by schedules.
     """
 
     def __init__(
@@ -116,8 +122,10 @@ class Worker:
         at_once: int,
         lease: timedelta = LEASE,
         heal: Callable[[], Awaitable[object]] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.tasks = tasks
+        self.clock = clock
         self.at_once = max(at_once, 2)
         self.lease = lease
         self.heal = heal
@@ -126,13 +134,19 @@ class Worker:
         self._stop = asyncio.Event()
         self._queuer: PgQueuer | None = None
         self._running: asyncio.Task[None] | None = None
+        self._ticking: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._running = asyncio.create_task(self._supervise(), name="portal-worker")
+        if self.clock is not None:
+            self._ticking = asyncio.create_task(self.clock.run(), name="portal-clock")
 
     async def stop(self, grace: float = 20) -> None:
         """Take no more, let running jobs end within `grace` seconds; what is cut off runs again after its lease."""
         self._stop.set()
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.wait({self._ticking})
         if self._queuer is not None:
             self._queuer.shutdown.set()
         if self._running is not None:
