@@ -112,6 +112,7 @@ async def db(pool: None) -> AsyncIterator[None]:
         await database.execute("SET LOCAL portal.audit_maintenance = on")
         for table in reversed(TABLES):
             await database.execute(f"DELETE FROM {table._meta.tablename}")
+        await database.execute("DELETE FROM stored_count")  # again: what went was counted
         await database.execute("DELETE FROM pgqueuer")
         await database.execute("DELETE FROM pgqueuer_log")
 

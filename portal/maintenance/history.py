@@ -1,0 +1,1 @@
+"""What was stored day by day."""
