@@ -102,7 +102,7 @@ async def enqueue_many(kind: str, payloads: list[dict[str, Any]], *, priority: i
         queries = queries_on(AsyncpgDriver(database.connection_of_transaction()))
         sent: list[bytes | None] = [json.dumps(each).encode() for each in payloads]
         headers = headers_now()
-        told = [headers] * len(sent) if headers else None
+        told: list[dict[str, str] | None] | None = [headers] * len(sent) if headers else None
         await queries.enqueue([kind] * len(sent), sent, [priority] * len(sent), headers=told)
 
 
