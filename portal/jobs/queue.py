@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -20,6 +22,8 @@ from portal import database
 from portal.jobs.tracing import headers_now
 
 Q = TypeVar("Q", bound=Queries)
+# Set in a worker and all that runs in it: it takes no more, and long work shall give its job back.
+ending: Final[ContextVar[asyncio.Event | None]] = ContextVar("ending", default=None)
 AWAITED: Final = 20  # somebody holds a connection open for it
 URGENT: Final = 10  # somebody looks at a page where it will appear
 USUAL: Final = 0
@@ -101,9 +105,8 @@ async def enqueue_many(kind: str, payloads: list[dict[str, Any]], *, priority: i
     if payloads:
         queries = queries_on(AsyncpgDriver(database.connection_of_transaction()))
         sent: list[bytes | None] = [json.dumps(each).encode() for each in payloads]
-        headers = headers_now()
-        told: list[dict[str, str] | None] | None = [headers] * len(sent) if headers else None
-        await queries.enqueue([kind] * len(sent), sent, [priority] * len(sent), headers=told)
+        headers = [headers_now()] * len(sent)
+        await queries.enqueue([kind] * len(sent), sent, [priority] * len(sent), headers=headers)
 
 
 @dataclass(frozen=True, slots=True)
