@@ -75,10 +75,18 @@ class CounterMismatch:
     counted_bytes: int
 
     @property
+    def name(self) -> str:
+        """The counter's own."""
+        return f"counters/{self.entity_type}/{self.month:%Y-%m}/{self._where}/{self.part}"
+
+    @property
+    def _where(self) -> str:
+        return f"{self.status} in the trash" if self.is_trashed else self.status
+
+    @property
     def detail(self) -> str:
-        where = "trash" if self.is_trashed else self.status
         return (
-            f"{self.entity_type} of {self.month:%Y-%m}, {where}, {self.part}: counted {self.counted} ({self.counted_bytes}"
+            f"{self.entity_type} of {self.month:%Y-%m}, {self._where}, {self.part}: counted {self.counted} ({self.counted_bytes}"
             f" bytes), the counter says {self.kept} ({self.kept_bytes} bytes)"
         )
 

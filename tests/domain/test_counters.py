@@ -17,6 +17,7 @@ from portal.errors import PortalError
 from portal.gallery.counters import CounterMismatch, counter_mismatches, fold_counts, recount, stored_counts
 from portal.gallery.disposal import delete_entity, delete_image, restore_image, trash_image
 from portal.imaging.presets import READY
+from portal.integrity.fsck import check_rows
 from tests import samples
 from tests.factories import Studio, make_entity
 
@@ -140,6 +141,8 @@ async def test_a_counter_that_is_wrong_is_named_and_counted_anew(studio: Studio)
     assert (found.entity_type, found.part, found.kept, found.counted) == ("companies", "card", 3, 1)
     assert "companies of" in found.detail
     assert "counted 1" in found.detail
+    [breach] = [each async for each in check_rows()]
+    assert (breach.kind, breach.entity_type, breach.proposed) == ("counter_mismatch", "companies", "recount")
     assert await recount() == [found]
     assert await counter_mismatches() == []
     assert await recount() == []
