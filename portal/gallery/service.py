@@ -60,15 +60,15 @@ async def add_image(
     verified = await verify_upload(received, rules, pool)
     image_id = uuid7()
     key = original_key(ref.type, image_id, 1, verified.extension)
-    try:
-        async with store.turn(), database.transaction():
-            await announce_original(image_id)
+    async with store.turn(), database.transaction():
+        await announce_original(image_id)
+        try:
             await store.adopt(received.path, key)
             await _insert(ref, image_id, received, fields, verified, actor, priority)
             await remember(claim, part, str(image_id))
-    except PortalError:
-        await store.delete([key])
-        raise
+        except PortalError:
+            await store.delete([key])  # under the lock still: a check must not see bytes that are on their way out
+            raise
     # Any other error leaves the bytes: whether the commit went through is unknown, and the sweep knows how to tell.
     return image_id
 

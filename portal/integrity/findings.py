@@ -191,6 +191,16 @@ async def open_by_kind() -> dict[str, int]:
     return {kind: counted[kind] for kind in [*KINDS, *sorted(counted.keys() - KINDS.keys())] if kind in counted}
 
 
+async def propose_relinks() -> None:
+    """What is lost here may lie there: an object that nobody owns has the very bytes."""
+    await database.execute(
+        """UPDATE finding AS lost SET repair = 'relink' FROM finding AS stray
+           WHERE lost.state = 'open' AND lost.kind IN ('missing_object', 'checksum_mismatch')
+             AND stray.state = 'open' AND stray.kind = 'orphaned_object'
+             AND stray.evidence -> 'found' ->> 'sha256' = lost.evidence -> 'expected' ->> 'sha256'"""
+    )
+
+
 def _view(row: Mapping[str, Any]) -> FindingView:
     return FindingView(
         id=str(row["id"]),

@@ -2,14 +2,128 @@
 
 from __future__ import annotations
 
-from portal.integrity.findings import Finding, FindingView
-from portal.storage.store import Store
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from portal.errors import Unavailable
+from portal.integrity.findings import (
+    Finding,
+    FindingView,
+    end_finding,
+    open_by_kind,
+    open_findings,
+    propose_relinks,
+    record_finding,
+)
+from portal.integrity.fsck import ROW_CHECKS, rows_of, unmounted_root
+from portal.integrity.objects import is_temporary, orphaned_of
+from portal.integrity.pictures import Eyes, check_picture
+from portal.integrity.strays import orphan_of, stray_of
+from portal.jobs.progress import Report, no_report
+from portal.storage.look import look_at
+from portal.storage.store import ObjectEntry, Store
+
+NO_TIME: Final = datetime.fromtimestamp(0, UTC)
+OF_OBJECTS: Final = frozenset({"orphaned_object", "stray_temp_file"})
 
 
-async def recheck(finding: FindingView, *, store: Store) -> Finding | None:
+@dataclass(slots=True)
+class RecheckReport:
+    """Of so many open findings how many were looked at, and how many are no more true."""
+
+    looked_at: int = 0
+    gone: int = 0
+    is_mounted: bool = True
+
+
+@dataclass(slots=True)
+class Memory:
+    """What was just looked at answers for all findings of the same picture or kind."""
+
+    rows: dict[str, list[Finding]] = field(default_factory=dict)
+    image_id: str | None = None
+    of_image: list[Finding] = field(default_factory=list)
+
+
+async def recheck(finding: FindingView, *, store: Store, memory: Memory | None = None) -> Finding | None:
     """The same breach as it is now, with new evidence; None when it is no more there.
 
     What cannot be proved to be gone (somebody is just writing there) is still there. Raises Unavailable when the store is not
     mounted.
     """
-    raise NotImplementedError(finding.kind, store)
+    memory = memory or Memory()
+    if finding.kind == "unmounted_root":
+        return await unmounted_root(store)
+    if finding.kind in OF_OBJECTS:
+        return await _object_again(finding.key or "", store)
+    if finding.kind in ROW_CHECKS:
+        if finding.kind not in memory.rows:
+            memory.rows[finding.kind] = await rows_of(finding.kind)
+        return _same(finding, memory.rows[finding.kind])
+    if finding.image_id is None:
+        return None  # a kind of another version of the portal
+    if memory.image_id != finding.image_id:
+        memory.of_image = await check_picture(UUID(finding.image_id), Eyes(store))
+        memory.image_id = finding.image_id
+    return _same(finding, memory.of_image)
+
+
+def _same(finding: FindingView, found: list[Finding]) -> Finding | None:
+    told = (finding.kind, finding.key, finding.image_id)
+    return next((each for each in found if (each.kind, each.key, each.image_id) == told), None)
+
+
+async def _object_again(key: str, store: Store) -> Finding | None:
+    seen = (await look_at(store, [key]))[key]
+    if seen.bytes is None:
+        return None
+    entry = ObjectEntry(key, seen.bytes, seen.modified_at or NO_TIME)
+    if is_temporary(entry):
+        return stray_of(seen)
+    return await orphan_of(seen) if await orphaned_of([entry]) else None
+
+
+async def recheck_open(*, store: Store, report: Report = no_report) -> RecheckReport:
+    """Look again at everything that is open. Of a root that is not mounted that alone is told."""
+    told = RecheckReport()
+    total = sum((await open_by_kind()).values())
+    memory = Memory()
+    try:
+        await store.check_marker()
+        async for finding in each_open():
+            await judge(finding, told, store, memory)
+            await report(told.looked_at, total)
+        await propose_relinks()
+    except Unavailable:
+        unmounted = await unmounted_root(store)
+        if unmounted is None:
+            raise
+        await record_finding(unmounted)
+        told.is_mounted = False
+    return told
+
+
+async def judge(finding: FindingView, told: RecheckReport, store: Store, memory: Memory) -> None:
+    """Keep an open finding with what is known now, or end it."""
+    told.looked_at += 1
+    still = await recheck(finding, store=store, memory=memory)
+    if still is not None:
+        await record_finding(still)
+        return
+    told.gone += await end_finding(finding.id, "gone")
+    if memory.image_id == finding.image_id:
+        for other in memory.of_image:  # what is wrong with it may have changed
+            await record_finding(other)
+
+
+async def each_open(seen_before: datetime | None = None) -> AsyncIterator[FindingView]:
+    """One after the other, whatever becomes of them meanwhile; only those not found true since `seen_before`."""
+    last: FindingView | None = None
+    while found := await open_findings(after=last):
+        for finding in found:
+            if seen_before is None or finding.checked_at < seen_before:
+                yield finding
+        last = found[-1]

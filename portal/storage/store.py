@@ -100,7 +100,7 @@ class Store:
 
     async def open(self, key: str) -> FileIO:
         """To read piece by piece, and to be closed. Raises Gone when the bytes are not there."""
-        return await asyncio.to_thread(self._open, key)
+        return await asyncio.to_thread(self.open_now, key)
 
     def path_of(self, key: str) -> Path:
         """For reading by a child process. Raises ValueError for a key that leads out of the root."""
@@ -275,10 +275,11 @@ class Store:
                 self._unlink_all(temp, [draft])
 
     def _read(self, key: str) -> bytes:
-        with self._open(key) as reader, plain_words(), self._lost_means_gone():
+        with self.open_now(key) as reader, plain_words(), self._lost_means_gone():
             return reader.readall()
 
-    def _open(self, key: str) -> FileIO:
+    def open_now(self, key: str) -> FileIO:
+        """As `open`. Blocks: run it in a thread."""
         *parents, name = _parts(key)
         with contextlib.ExitStack() as stack, plain_words(), self._lost_means_gone():
             folder = self._open_folder(stack, tuple(parents))

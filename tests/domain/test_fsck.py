@@ -91,7 +91,7 @@ async def test_a_missing_rendition_is_found(studio: Studio, image_id: UUID) -> N
 
 async def test_a_rendition_that_the_row_does_not_know_of_is_found(studio: Studio, image_id: UUID) -> None:
     await database.execute("UPDATE image SET renditions = renditions #- '{items,card}' WHERE id = $1", image_id)
-    assert await breaches(studio) == [("missing_rendition", None, str(image_id))]
+    assert await breaches(studio) == [("missing_rendition", card(image_id), str(image_id))]
 
 
 async def test_a_flipped_byte_of_a_rendition_is_found(studio: Studio, image_id: UUID) -> None:
@@ -140,12 +140,19 @@ def _age(studio: Studio, key: str) -> None:
 
 async def test_a_gallery_without_primary_is_found(studio: Studio, image_id: UUID) -> None:
     await database.execute("UPDATE image SET is_primary = false")
-    assert await breaches(studio) == [("no_primary", None, None)]
+    assert await breaches(studio) == [("no_primary", await _gallery(image_id), None)]
 
 
 async def test_a_gap_in_the_order_is_found(studio: Studio, image_id: UUID) -> None:
     await database.execute("UPDATE image SET sort_order = 7 WHERE id <> $1", image_id)
-    assert await breaches(studio) == [("order_not_dense", None, None)]
+    assert await breaches(studio) == [("order_not_dense", await _gallery(image_id), None)]
+
+
+async def _gallery(image_id: UUID) -> str:
+    return await database.fetch_value(
+        "SELECT type || '/' || entity.id FROM entity JOIN image ON image.entity = entity.pk WHERE image.id = $1",
+        image_id,
+    )
 
 
 @pytest.mark.parametrize("status", ["pending", "processing"])
@@ -170,4 +177,5 @@ async def test_a_job_that_stands_still_is_found(studio: Studio) -> None:
         """INSERT INTO pgqueuer (priority, entrypoint, payload, status, execute_after, heartbeat, queue_manager_id)
            VALUES (0, 'purge', '{}', 'picked', now(), now() - interval '11 minutes', gen_random_uuid())"""
     )
-    assert await breaches(studio) == [("job_past_lease", None, None)]
+    number = await database.fetch_value("SELECT id FROM pgqueuer WHERE status = 'picked'")
+    assert await breaches(studio) == [("job_past_lease", f"jobs/{number}", None)]
