@@ -20,9 +20,10 @@ from portal.embed.key_lists import entity_options, example_of, key_rows
 from portal.embed.keys import get_key, issue_key, revoke_key
 from portal.entities.kinds import KINDS, EntityRef, is_entity_id
 from portal.errors import FormError, NoSuchEntity
+from portal.gallery.presets import presets_in_force
 from portal.gallery.queries import get_entity
 from portal.gallery.views import EntityView
-from portal.imaging.presets import PRESETS, READY
+from portal.imaging.presets import READY
 from portal.settings import Settings
 from portal.storage.links import Links
 from portal.web.exceptions import wants_json
@@ -120,11 +121,12 @@ async def _page(
 
 
 async def _form_context(settings: Settings, form: KeyForm) -> dict[str, Any]:
+    presets = await presets_in_force()
     private = [kind.label.lower() for kind in KINDS.values() if kind.name in settings.private_types]
     return {
         "form": form,
         "kinds": list(KINDS.values()),
-        "presets": [PRESETS[name] for name in READY],
+        "presets": [presets[name] for name in READY],
         "ends": ENDS,
         "private": private,
         "options": await entity_options(form.type, "") if form.type in KINDS else [],

@@ -22,7 +22,7 @@ from portal.errors import Conflict, NotFound
 from portal.gallery import places
 from portal.gallery.disposal import release_pin
 from portal.gallery.prints import printed
-from portal.gallery.views import EntityView, ImageView, decoded, image_view, rendition_of
+from portal.gallery.views import EntityView, ImageView, decoded, image_view
 from portal.storage.links import Links
 
 # Its own gallery in its order, then the primary picture of each item, in the order of the lines.
@@ -231,7 +231,7 @@ def _pinned_view(row: Mapping[str, Any], links: Links, now: float, *, is_for_pri
     }
     image = image_view({**row, **was}, EntityRef(row["entity_type"], row["entity_id"]), links, now)
     if is_for_print:
-        image = printed(image, rendition_of(stored), links, now)
+        image = printed(image, stored, links, now)
     return PinnedView(row["item"], row["position"], image)
 
 

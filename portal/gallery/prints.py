@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from portal import database
 from portal.errors import FormError
-from portal.gallery.views import EntityView, ImageView, decoded, recipe_of, rendition_of
+from portal.gallery.views import EntityView, ImageView, decoded, presets_of, recipe_of, rendition_of
 from portal.imaging.edits import edits_of
 from portal.imaging.geometry import fit_within
-from portal.imaging.presets import PRESETS
+from portal.imaging.presets import PRESETS, Preset, presets_with
 from portal.storage.links import Links
 
 DPI: Final = 300
@@ -56,9 +56,6 @@ class ImageForPrint(ImageView):
     print: PrintView | None
 
 
-BOX: Final = PrintBox(round(PRINT.width / DPI * _MM_PER_INCH), round(PRINT.height / DPI * _MM_PER_INCH))
-
-
 async def for_print(images: Iterable[ImageView], links: Links) -> list[ImageForPrint]:
     """The same pictures, each with what is printed of it."""
     shown = list(images)
@@ -80,10 +77,10 @@ async def lines_for_print(entity: EntityView, links: Links) -> EntityView:
     return replace(entity, lines=lines)
 
 
-def printed(image: ImageView, of: tuple[int, int], links: Links, now: float) -> ImageForPrint:
-    """A picture whose `edits` and size are those of the very set `of` (version and rendering) that is printed."""
+def printed(image: ImageView, stored: Mapping[str, Any], links: Links, now: float) -> ImageForPrint:
+    """A picture whose `edits` and size are those of the very set that is printed."""
     whole = edits_of(image.edits).size_of((image.width, image.height))
-    return _for_print(image, _print_view(image, of, whole, links, now))
+    return _for_print(image, _print_view(image, stored, whole, links, now))
 
 
 def read_for(text: str | None) -> bool:
@@ -108,14 +105,23 @@ def _print_of(image: ImageView, row: Mapping[str, Any], links: Links, now: float
     if recipe is None:
         return None
     whole = recipe.edits.size_of((row["width"], row["height"]))
-    return _print_view(image, rendition_of(stored), whole, links, now)
+    return _print_view(image, stored, whole, links, now)
 
 
-def _print_view(image: ImageView, of: tuple[int, int], whole: tuple[int, int], links: Links, now: float) -> PrintView:
-    width, height = fit_within(whole, (PRINT.width, PRINT.height))
-    url = links.rendition(image.id, image.entity.type, PRINT.name, *of, now)
-    return PrintView(url, width, height, _mm(width), _mm(height), BOX, DPI)
+def _print_view(
+    image: ImageView, stored: Mapping[str, Any], whole: tuple[int, int], links: Links, now: float
+) -> PrintView:
+    """By the presets that the set was made by: those in force may be others by now."""
+    preset = presets_with(presets_of(stored))[PRINT.name]
+    width, height = fit_within(whole, (preset.width, preset.height))
+    url = links.rendition(image.id, image.entity.type, PRINT.name, *rendition_of(stored), now)
+    return PrintView(url, width, height, mm(width), mm(height), box_of(preset), DPI)
 
 
-def _mm(pixels: int) -> float:
+def box_of(preset: Preset) -> PrintBox:
+    return PrintBox(round(mm(preset.width)), round(mm(preset.height)))
+
+
+def mm(pixels: int) -> float:
+    """At the dots an inch that a print needs to look sharp."""
     return round(pixels / DPI * _MM_PER_INCH, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +13,14 @@ from portal.errors import FileRefused, Gone, NotFound
 from portal.gallery import places
 from portal.gallery.disposal import keys_of_set, purge_after_commit
 from portal.gallery.holds import is_kept
+from portal.gallery.presets import changes_in_force, hold_presets
+from portal.gallery.service import queue_rendering
 from portal.gallery.views import Recipe, decoded
 from portal.imaging.placeholder import data_url
 from portal.imaging.pool import RenderPool
 from portal.imaging.presets import READY
 from portal.imaging.render import PLACEHOLDER, Rendered
+from portal.jobs.queue import BULK
 from portal.storage.keys import original_key, rendition_key
 from portal.storage.store import Store
 
@@ -51,7 +54,11 @@ async def render_all(image_id: UUID, *, store: Store, pool: RenderPool) -> None:
         if await store.size(original) is None:
             raise Gone("The original is missing from the store.")
         *rendered, placeholder = await pool.render(
-            store.path_of(original), (*READY, PLACEHOLDER), recipe.focal_point, recipe.edits
+            store.path_of(original),
+            (*READY, PLACEHOLDER),
+            recipe.focal_point,
+            recipe.edits,
+            changes=recipe.presets,
         )
     except (FileRefused, Gone) as error:
         await fail_image(image_id, error.code, error.message, of=wanted.of)
@@ -86,7 +93,8 @@ async def _begin(image_id: UUID) -> Wanted | None:
     )
     if row is None:
         return None
-    return Wanted(image_id, row["type"], row["version"], row["rendering"], Recipe.of_row(row))
+    recipe = replace(Recipe.of_row(row), presets=await changes_in_force())
+    return Wanted(image_id, row["type"], row["version"], row["rendering"], recipe)
 
 
 async def _finish(wanted: Wanted, rendered: list[Rendered], placeholder: str) -> bool:
@@ -118,7 +126,16 @@ async def _finish(wanted: Wanted, rendered: list[Rendered], placeholder: str) ->
         if before and before["of"] != wanted.of and not await is_kept(wanted.image_id, before["of"]):
             await purge_after_commit(keys_of_set(wanted.entity_type, wanted.image_id, before))
         await places.ensure_primary(gallery)
+        await _want_again_if_outdated(wanted)
     return True
+
+
+async def _want_again_if_outdated(wanted: Wanted) -> None:
+    """A set whose presets were changed while it was made serves until there is one by those in force."""
+    await hold_presets()
+    if await changes_in_force() != wanted.recipe.presets:
+        await database.execute("UPDATE image SET rendering = rendering + 1 WHERE id = $1", wanted.image_id)
+        await queue_rendering(wanted.image_id, wanted.version, BULK)
 
 
 def _described(each: Rendered) -> dict[str, Any]:

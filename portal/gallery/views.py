@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from uuid import UUID
 from portal.entities.kinds import EntityRef
 from portal.imaging.edits import Edits, edits_of
 from portal.imaging.geometry import Point
-from portal.imaging.presets import PRESETS
+from portal.imaging.presets import PRESETS, Changes, Measure
 from portal.storage.links import Links
 
 
@@ -166,20 +166,23 @@ def decoded(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a set of renditions was made of: an original's extension, and what was wanted of it."""
+    """What a set of renditions was made of: an original's extension, what was wanted of it, and by which presets where these
+    were not the code's."""
 
     extension: str
     edits: Edits
     focal_point: Point | None
+    presets: Changes = field(default_factory=dict[str, Measure])
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Recipe:
-        """What a row of `image` or `image_version` wants."""
+        """What a row of `image` or `image_version` wants; which presets are in force it does not say."""
         focal_point = None if row["focal_x"] is None else (row["focal_x"], row["focal_y"])
         return cls(row["extension"], edits_of(decoded(row["edits"])), focal_point)
 
     def stored(self) -> dict[str, Any]:
-        return {"extension": self.extension, "edits": self.edits.stored(), "focal_point": self.focal_point}
+        said = {"extension": self.extension, "edits": self.edits.stored(), "focal_point": self.focal_point}
+        return said | ({"presets": dict(self.presets)} if self.presets else {})
 
 
 def recipe_of(renditions: Mapping[str, Any], row: Mapping[str, Any]) -> Recipe | None:
@@ -188,8 +191,15 @@ def recipe_of(renditions: Mapping[str, Any], row: Mapping[str, Any]) -> Recipe |
     said = renditions.get("made_of")
     if said is not None:
         focal_point = said["focal_point"]
-        return Recipe(said["extension"], edits_of(said["edits"]), focal_point and (focal_point[0], focal_point[1]))
+        point = focal_point and (focal_point[0], focal_point[1])
+        return Recipe(said["extension"], edits_of(said["edits"]), point, presets_of(renditions))
     return Recipe.of_row(row) if rendition_of(renditions) == (row["version"], row["rendering"]) else None
+
+
+def presets_of(renditions: Mapping[str, Any]) -> Changes:
+    """By which presets a stored set was made, where these were not the code's."""
+    said: Mapping[str, Any] = (renditions.get("made_of") or {}).get("presets") or {}
+    return {name: (width, height, quality) for name, (width, height, quality) in said.items()}
 
 
 def rendition_of(renditions: Mapping[str, Any]) -> tuple[int, int]:

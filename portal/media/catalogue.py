@@ -14,6 +14,7 @@ from portal import database
 from portal.gallery.views import recipe_of
 from portal.imaging.edits import Edits
 from portal.imaging.geometry import Point
+from portal.imaging.presets import Changes
 from portal.media.conditional import http_date
 from portal.notices import FreshCache, listen
 from portal.storage.keys import original_key, rendition_key
@@ -59,11 +60,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PrintSource:
-    """What the current renditions were made of, for one that is made later: an original's key, and how it is wanted."""
+    """What the current renditions were made of, for one that is made later: an original's key, how it is wanted, and
+    by which presets where these are not the code's."""
 
     key: str
     edits: Edits
     focal_point: Point | None
+    presets: Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,8 @@ def _print_source(
     recipe = recipe_of(stored, row)
     if recipe is None:
         return None
-    return PrintSource(original_key(kind, image_id, current[0], recipe.extension), recipe.edits, recipe.focal_point)
+    key = original_key(kind, image_id, current[0], recipe.extension)
+    return PrintSource(key, recipe.edits, recipe.focal_point, recipe.presets)
 
 
 def _pair(of: str) -> tuple[int, int]:

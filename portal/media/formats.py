@@ -182,7 +182,8 @@ class MadeRoom:
         assert source is not None  # else there is no key
         path = self._store.path_of(source.key)
         wanted = ([size], source.focal_point, source.edits)
-        return await self._pool.render(path, *wanted, modern=modern, priority=ON_DEMAND)
+        how: dict[str, Any] = {"changes": source.presets, "modern": modern, "priority": ON_DEMAND}
+        return await self._pool.render(path, *wanted, **how)
 
     async def _keep(self, entry: Entry, key: str, data: bytes) -> None:
         await self._cache.put(key, data)

@@ -62,7 +62,8 @@ class Image(Table, db=DB):
 
     `version` counts the bytes, `rendering` what is wanted of them; `renditions` holds the last whole set
     ({"of": "1.2", "made_of": {extension, edits, focal_point}, "items": {name: {width, height, bytes, sha256, media_type}}}):
-    it serves until the next one is whole, and may be of an older version. `edits` holds only what differs from nothing.
+    it serves until the next one is whole, and may be of an older version; `made_of` names `presets` ({name: [width, height,
+    quality]}) that were not the code's then. `edits` holds only what differs from nothing.
     `sort_order` is NULL in the trash; `last_order` and `was_primary` lead back from there. `fingerprint` is a dHash of
     64 bits (signed): pictures that look alike differ in few of them.
     """
