@@ -217,13 +217,15 @@ def cleanup(apply: bool, is_json: bool) -> None:
 @click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
 def fsck(is_json: bool) -> None:
     """Check every promise about rows and bytes; exit 1 when one is broken, a line for each breach."""
-    from portal.integrity.fsck import Finding
+    from portal.integrity.findings import Finding
     from portal.integrity.fsck import fsck as check
+    from portal.integrity.strays import LEAST_AGE
 
     async def run(parts: Parts) -> int:
         count = 0
         grace = timedelta(minutes=parts.settings.grace_minutes)
-        async for finding in check(store=parts.store, pool=parts.pool, grace=grace):
+        about = {"grace": grace, "temp_grace": max(grace, LEAST_AGE)}
+        async for finding in check(store=parts.store, pool=parts.pool, **about):
             click.echo(as_json(dataclasses.asdict(finding)) if is_json else _line(finding))
             count += 1
         return count
@@ -231,7 +233,7 @@ def fsck(is_json: bool) -> None:
     def _line(finding: Finding) -> str:
         return f"{finding.kind} {finding.key or '-'} {finding.image_id or '-'} {finding.detail}"
 
-    count = with_parts(run)
+    count = with_parts(run, even_unmounted=True)
     if count:
         click.echo(f"{count} findings", err=True)
         sys.exit(1)

@@ -47,7 +47,7 @@ from portal.gallery.intake import Intake
 from portal.idempotency import Presence
 from portal.imaging.turnstile import Turnstile
 from portal.maintenance import api as maintenance_api
-from portal.maintenance import metrics, show_pages
+from portal.maintenance import finding_api, metrics, show_pages
 from portal.maintenance import pages as maintenance_pages
 from portal.maintenance.figures import Figures
 from portal.media import api as media_api
@@ -214,6 +214,7 @@ def _routers() -> list[Any]:
 
 
 def _dependencies(parts: Parts) -> dict[str, Provide]:
+        finding_api.router,
     def provide(value: Any) -> Provide:
         return Provide(lambda: value, sync_to_thread=False)
 

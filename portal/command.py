@@ -28,12 +28,14 @@ def load_settings() -> Settings:
     return settings
 
 
-def with_parts(work: Callable[[Parts], Coroutine[Any, Any, T]], *, with_children: bool = False) -> T:
+def with_parts(
+    work: Callable[[Parts], Coroutine[Any, Any, T]], *, with_children: bool = False, even_unmounted: bool = False
+) -> T:
     """Run `work` with the parts open; what a person should read becomes one line on stderr and exit code 1."""
     settings = load_settings()
 
     async def run() -> T:
-        async with Parts.of(settings).opened(with_children=with_children) as parts:
+        async with Parts.of(settings).opened(with_children=with_children, even_unmounted=even_unmounted) as parts:
             return await work(parts)
 
     try:

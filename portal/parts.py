@@ -52,16 +52,18 @@ class Parts:
         return Worker(self.tasks(), at_once=2 * self.settings.workers, heal=queue_forgotten_images, clock=clock)
 
     @contextlib.asynccontextmanager
-    async def opened(self, *, with_children: bool = True) -> AsyncIterator[Parts]:
+    async def opened(self, *, with_children: bool = True, even_unmounted: bool = False) -> AsyncIterator[Parts]:
         """Database (migrated), store and render pool. Raises Unavailable in one sentence when one cannot be had.
 
-        `with_children` False starts no decoding children until a picture needs one.
+        `with_children` False starts no decoding children until a picture needs one. `even_unmounted`: for who wants to say
+        that the folder for pictures is not there.
         """
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(database.open_database(self.settings, warm=with_children))
             await queue.migrate()
             known = await database.fetch_value("SELECT EXISTS (SELECT 1 FROM image)")
-            await self.store.open_root(known=known)
+            with contextlib.suppress(Unavailable) if even_unmounted else contextlib.nullcontext():
+                await self.store.open_root(known=known)
             stack.push_async_callback(self.pool.close)
             if with_children:
                 await self.pool.start()

@@ -22,6 +22,7 @@ from portal.jobs.alone import alone
 from portal.jobs.progress import Report, no_report
 from portal.storage.store import Store
 
+CHECK: Final = "check"  # a kind of job
 STATE: Final = "full_check"  # in portal_state: how much it read and how long that took
 REST: Final = 0.5  # of the time that was worked
 Tell = Callable[[], Awaitable[None]]

@@ -112,16 +112,20 @@ async def _proved(image_id: UUID, suspects: set[str], eyes: Eyes) -> list[Findin
 
 
 async def promised_of(image_ids: Sequence[UUID]) -> dict[UUID, Promised]:
-    """By image, in the order of ids; those that are gone are left out."""
+    """By image, in the order of ids; those that are gone are left out.
+
+    Of an original that is nowhere its row tells in the trash, where the repair has put it: there it promises nothing more.
+    """
     images = await database.fetch(
         """SELECT image.id, image.bytes, image.sha256, image.status, image.version, image.rendering, image.extension,
-                  image.renditions, entity.type, 'image' AS by FROM image JOIN entity ON entity.pk = image.entity
-           WHERE image.id = ANY($1::uuid[]) ORDER BY image.id""",
+                  image.renditions, entity.type, 'image' AS by,
+                  trashed_at IS NOT NULL AND coalesce(error ->> 'code', '') = 'gone' AS is_given_up
+           FROM image JOIN entity ON entity.pk = image.entity WHERE image.id = ANY($1::uuid[]) ORDER BY image.id""",
         image_ids,
     )
     found = {row["id"]: Promised() for row in images}
     for row in [*images, *await _old_versions_of(image_ids)]:
-        if row["id"] in found:
+        if row["id"] in found and not row["is_given_up"]:
             found[row["id"]].promises.extend(_promises_of_version(row))
             found[row["id"]].broken.extend(_lacking(row))
     for row in await _pinned_sets_of(image_ids):
@@ -135,7 +139,7 @@ async def _old_versions_of(image_ids: Sequence[UUID]) -> Sequence[Any]:
     """Each kept version of these images, as a row like theirs."""
     return await database.fetch(
         """SELECT image.id, v.bytes, v.sha256, 'old' AS status, v.version, v.rendering, v.extension, v.renditions,
-                  entity.type, 'version' AS by
+                  entity.type, 'version' AS by, false AS is_given_up
            FROM image_version v JOIN image ON image.id = v.image JOIN entity ON entity.pk = image.entity
            WHERE image.id = ANY($1::uuid[])""",
         image_ids,

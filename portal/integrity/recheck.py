@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from portal.jobs.progress import Report, no_report
 from portal.storage.look import look_at
 from portal.storage.store import ObjectEntry, Store
 
+RECHECK: Final = "recheck"  # a kind of job
 NO_TIME: Final = datetime.fromtimestamp(0, UTC)
 OF_OBJECTS: Final = frozenset({"orphaned_object", "stray_temp_file"})
 
@@ -58,7 +60,8 @@ async def recheck(finding: FindingView, *, store: Store, memory: Memory | None =
     if finding.kind == "unmounted_root":
         return await unmounted_root(store)
     if finding.kind in OF_OBJECTS:
-        return await _object_again(finding.key or "", store)
+        name = finding.evidence.get("name")
+        return await _object_again(os.fsdecode(bytes.fromhex(name)) if name else finding.key or "", store)
     if finding.kind in ROW_CHECKS:
         if finding.kind not in memory.rows:
             memory.rows[finding.kind] = await rows_of(finding.kind)

@@ -19,6 +19,7 @@ from portal.jobs.alone import Turn, alone
 from portal.jobs.progress import Report, no_report
 from portal.storage.store import Store
 
+SCRUB: Final = "scrub"  # a kind of job
 STATE: Final = "scrub"  # in portal_state
 TURN: Final = Turn("A scrub", 7_310_016)
 SAVE_EVERY: Final = 2.0  # seconds

@@ -6,9 +6,11 @@ rendering (that is a job), not removing it (that is a job too).
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from portal import database
@@ -23,6 +25,7 @@ from portal.storage.store import ObjectEntry, Store
 
 # No lock says that somebody is still at a temporary file: an upload of many files over a slow line takes its time.
 LEAST_AGE: Final = timedelta(hours=1)
+LONGEST_KEY: Final = 300
 
 
 async def check_objects(store: Store, grace: timedelta, temp_grace: timedelta) -> AsyncIterator[list[Finding]]:
@@ -41,8 +44,7 @@ async def strays_of(entries: Sequence[ObjectEntry], store: Store) -> list[Findin
 
 def stray_of(seen: Seen) -> Finding:
     since = "" if seen.modified_at is None else f" since {seen.modified_at:%Y-%m-%d %H:%M}"
-    evidence = {"expected": None, "found": evidence_of(seen)}
-    return Finding("stray_temp_file", seen.key, None, f"left over{since}", evidence=evidence)
+    return _of_object("stray_temp_file", seen, f"left over{since}", {})
 
 
 async def orphans_of(entries: Sequence[ObjectEntry], store: Store) -> list[Finding]:
@@ -62,16 +64,28 @@ async def orphan_of(seen: Seen) -> Finding:
         """SELECT id FROM image WHERE sha256 = $1 UNION ALL SELECT image FROM image_version WHERE sha256 = $1 LIMIT 1""",
         seen.sha256,
     )
-    parsed = parse_key(seen.key)
     copy = "" if same_as is None else f", a copy of picture {same_as}"
-    return Finding(
-        "orphaned_object",
-        seen.key,
-        None,
-        f"no row owns these bytes{copy}",
-        None if parsed is None else parsed.entity_type,
-        {"expected": None, "found": evidence_of(seen), "same_as": None if same_as is None else str(same_as)},
-    )
+    more = {} if same_as is None else {"same_as": str(same_as)}
+    return _of_object("orphaned_object", seen, f"no row owns these bytes{copy}", more)
+
+
+def _of_object(kind: str, seen: Seen, detail: str, more: dict[str, Any]) -> Finding:
+    """A foreign name may be what no table or line can hold: then its bytes stand in the evidence, and nobody repairs it."""
+    parsed, plain = parse_key(seen.key), _plain(seen.key)
+    evidence = {"expected": None, "found": evidence_of(seen), **more}
+    repair = None
+    if plain != seen.key:
+        evidence["name"] = os.fsencode(seen.key).hex()
+        detail, repair = f"{detail}; its name is not one of ours: remove it by hand", "none"
+    return Finding(kind, plain, None, detail, None if parsed is None else parsed.entity_type, evidence, repair)
+
+
+def _plain(key: str) -> str:
+    """A name that is a word of a line and of a table."""
+    plain = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in key)
+    if len(plain) <= LONGEST_KEY:
+        return plain
+    return f"{plain[: LONGEST_KEY - 70]}…{hashlib.sha256(os.fsencode(key)).hexdigest()}"
 
 
 async def _without_renders(entries: Sequence[ObjectEntry]) -> list[ObjectEntry]:
@@ -97,10 +111,11 @@ async def _without_renders(entries: Sequence[ObjectEntry]) -> list[ObjectEntry]:
 
 async def _without_purges(entries: Sequence[ObjectEntry]) -> list[ObjectEntry]:
     """What a job is going to remove; a key that waits without a job is nobody's."""
+    ours = [entry.key for entry in entries if parse_key(entry.key) is not None]
     rows = await database.fetch(
         """SELECT key FROM object_purge WHERE key = ANY($1::text[]) AND EXISTS (
              SELECT 1 FROM pgqueuer WHERE entrypoint = $2 AND status IN ('queued', 'picked'))""",
-        [entry.key for entry in entries],
+        ours,
         PURGE,
     )
     going = {row["key"] for row in rows}
