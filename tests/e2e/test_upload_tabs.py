@@ -61,7 +61,8 @@ def test_what_one_tab_cancels_no_other_sends(gallery: Gallery, api: Api, id: str
     expect_each_once(api, gallery, id, 2)
 
 
-def test_what_a_closed_tab_leaves_is_taken_up_by_the_one_that_stays(gallery: Gallery, api: Api, id: str):
+def test_what_a_closed_tab_leaves_is_taken_up_by_the_one_that_stays(gallery: Gallery, visit: Visits, api: Api, id: str):
+    visit.watch_of(gallery.page).may(r"^409: POST .*/images$")  # while the portal still has the closed tab's request
     other = Gallery(gallery.page.context.new_page(), gallery.url).open(id)
     held = Held(other.page)
     other.drop(files(1, 2))
