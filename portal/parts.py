@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from portal import database
+from portal.errors import Unavailable
 from portal.gallery.tasks import gallery_tasks, queue_forgotten_images
 from portal.imaging.pool import RenderPool
 from portal.jobs import queue

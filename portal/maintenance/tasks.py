@@ -10,6 +10,7 @@ from portal.audit.actors import Actor
 from portal.imaging.pool import RenderPool
 from portal.jobs.progress import Report, followed
 from portal.jobs.queue import Task
+from portal.maintenance.check_tasks import check_tasks
 from portal.maintenance.cleanup import CLEANUP, clean_up
 from portal.settings import Settings
 from portal.storage.cache import Cache
@@ -21,4 +22,4 @@ def maintenance_tasks(settings: Settings, store: Store, pool: RenderPool, cache:
         dry_run = bool(arguments.get("dry_run", True))
         return asdict(await clean_up(settings=settings, store=store, actor=actor, dry_run=dry_run))
 
-    return {CLEANUP: followed(clean, unit="objects")}
+    return {CLEANUP: followed(clean, unit="objects"), **check_tasks(settings, store)}
