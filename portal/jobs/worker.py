@@ -22,13 +22,17 @@ from pgqueuer.domain.models import Context, Job
 
 from portal import database
 from portal.errors import DiskFull, Unavailable
-from portal.jobs.queue import Task, queries_on, queue_settings
+from portal.jobs.pauses import PausableQueries
+from portal.jobs.presence import Sign
+from portal.jobs.queue import Task, ending, queries_on, queue_settings
 from portal.jobs.schedules import Clock
 from portal.jobs.tracing import told
 
 log = structlog.get_logger()
 
 MAX_STARTS: Final = 3  # a job that was started so often and never came to an end takes the worker down with it
+MAX_LONG_STARTS: Final = 10  # long work may have met so many power cuts
+LONG_AT_ONCE: Final = 4  # places of their own, so that no check keeps pictures waiting
 MAX_RETRIES: Final = 5
 LEASE: Final = timedelta(seconds=10)  # without a heartbeat for so long, a job is somebody else's
 AWAY_PAUSE: Final = timedelta(seconds=2)
@@ -53,7 +57,7 @@ class GuardedExecutor(DatabaseRetryEntrypointExecutor):
 
     async def _execute(self, job: Job, context: Context) -> None:
         without_end = await self._starts_without_end(job)
-        if without_end >= MAX_STARTS:
+        if without_end >= (MAX_LONG_STARTS if self.task.is_long else MAX_STARTS):
             reason = f"It was started {without_end} times and never came to an end."
             await self._give_up(job, reason, PoisonJob(reason))
         try:
@@ -64,7 +68,8 @@ class GuardedExecutor(DatabaseRetryEntrypointExecutor):
             if self.task.is_patient and isinstance(error, Unavailable | DiskFull):
                 raise RetryRequested(delay=OUTAGE_PAUSE, reason=repr(error)) from error
             log.exception("a job failed for good", kind=job.entrypoint, job=job.id)
-            await self._give_up(job, f"It failed {job.attempts + 1} times.", error)
+            times = f"{job.attempts + 1} times" if job.attempts else "once"
+            await self._give_up(job, f"It failed {times}.", error)
 
     async def _starts_without_end(self, job: Job) -> int:
         """Before this start. Each that ended in an error is counted in `attempts`."""
@@ -89,10 +94,13 @@ def payload_of(job: Job) -> dict[str, Any]:
     return json.loads(job.payload or b"{}")
 
 
-def build(pool: asyncpg.Pool, tasks: Mapping[str, Task]) -> PgQueuer:
+def build(pool: asyncpg.Pool, tasks: Mapping[str, Task], at_once: int) -> PgQueuer:
     """A queue manager over `pool`; it can run once."""
     driver = AsyncpgPoolDriver(pool)
-    queuer = PgQueuer(driver, channel=queue_settings().channel, queries=queries_on(driver))
+    long = frozenset(kind for kind, task in tasks.items() if task.is_long)
+    lanes = ((frozenset(tasks) - long, at_once), (long, LONG_AT_ONCE))
+    queries = queries_on(driver, PausableQueries, lanes=lanes)
+    queuer = PgQueuer(driver, channel=queue_settings().channel, queries=queries)
     for kind, task in tasks.items():
         _register(queuer, kind, task)
     return queuer
@@ -111,7 +119,7 @@ def _register(queuer: PgQueuer, kind: str, task: Task) -> None:
 class Worker:
     """Runs until `stop()`. `state` is one of starting, running, restarting, stopped.
 
-    `at_once` bounds the jobs in hand; the render pool bounds what really computes. `heal` runs at each start and may
+    `at_once` bounds the quick jobs in hand; the render pool bounds what really computes. `heal` runs at each start and may
     queue what an outage made the queue forget. `clock` starts what runs by schedules.
     """
 
@@ -135,8 +143,10 @@ class Worker:
         self._queuer: PgQueuer | None = None
         self._running: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._sign = Sign(lambda: self.state)
 
     def start(self) -> None:
+        self._sign.start()
         self._running = asyncio.create_task(self._supervise(), name="portal-worker")
         if self.clock is not None:
             self._ticking = asyncio.create_task(self.clock.run(), name="portal-clock")
@@ -157,8 +167,10 @@ class Worker:
                 self._running.cancel()
                 await asyncio.wait({self._running}, timeout=5)
         self.state = "stopped"
+        await self._sign.stop()
 
     async def _supervise(self) -> None:
+        ending.set(self._stop)
         delay = 0.5
         while not self._stop.is_set():
             began = time.monotonic()
@@ -180,7 +192,7 @@ class Worker:
             await _prune(pool)
             if self.heal is not None:
                 await self.heal()
-            queuer = self._queuer = build(pool, self.tasks)
+            queuer = self._queuer = build(pool, self.tasks, self.at_once)
             if self._stop.is_set():
                 return
             self.state = "running"
