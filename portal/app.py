@@ -21,6 +21,7 @@ from portal.accounts.pace import Pace
 from portal.accounts.sessions import SessionMiddleware, authenticate
 from portal.accounts.setup import make_admin_from_settings
 from portal.audit.actors import Actor
+from portal.audit.denials import Denials
 from portal.embed import api as embed_api
 from portal.embed import cards as embed_cards
 from portal.embed import key_pages
@@ -59,6 +60,7 @@ from portal.media.originals import Originals
 from portal.media.pages import image_server, straight_to
 from portal.media.remembered import Remembered
 from portal.media.usage import Usage
+from portal.media.wish import MOUNT
 from portal.overview import api as overview_api
 from portal.overview import pages as overview_pages
 from portal.parts import Parts
@@ -71,6 +73,7 @@ from portal.web.once import OnceMiddleware
 from portal.web.proxies import Proxies
 from portal.web.security import SecurityMiddleware
 from portal.web.templating import environment
+from portal.web.timing import Requests, label
 
 
 class Portal(Litestar):
@@ -90,6 +93,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
     parts = Parts.of(settings)
     catalogue, grants, usage = Catalogue(), Grants(), Usage()
     slot, pace = Turnstile(), Pace()  # for all that is made only because somebody looks
+    requests = Requests(parts.timings)
     state = State(
         {
             "settings": settings,
@@ -99,7 +103,9 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
             "sheets": SheetRoom(parts.pool, parts.store, slot, pace),
             "intake": Intake(),
             "usage": usage,
-            "figures": Figures(usage, parts.cache),
+            "requests": requests,
+            "denials": Denials(),
+            "figures": Figures(usage, parts.cache, settings),
             "shell_counts": shell_counts,
         }
     )
@@ -132,8 +138,9 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         request_max_body_size=None,  # AdmissionMiddleware bounds every body, by its route
         logging_config=None,  # portal.logs does it
     )
-    app.asgi_handler = SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings)
-    app.way_in = remembered.before(_impatient(straight_to(images, app.the_long_way)))
+    app.asgi_handler = SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings, requests)
+    straight = straight_to(images, app.the_long_way, parts.timings[label("GET", MOUNT)])
+    app.way_in = remembered.before(_impatient(straight))
     return app
 
 
@@ -143,7 +150,7 @@ async def _opened(
 ) -> AsyncIterator[None]:
     """Everything that a running portal needs, opened in order and closed the other way round."""
     parts: Parts = app.state.parts
-    async with parts.opened(), app.state.presence.held(), app.state.usage.flushed():
+    async with parts.opened(), app.state.presence.held(), app.state.usage.flushed(), app.state.denials.written():
         await make_admin_from_settings(parts.settings)
         listening = [asyncio.create_task(each.run()) for each in listeners]
         worker = app.state.worker = parts.worker() if with_worker else None
@@ -207,6 +214,7 @@ def _routers() -> list[Any]:
         embed_api.router,
         key_pages.router,
         maintenance_api.router,
+        finding_api.router,
         maintenance_pages.router,
         show_pages.router,
         metrics.router,
@@ -214,7 +222,6 @@ def _routers() -> list[Any]:
 
 
 def _dependencies(parts: Parts) -> dict[str, Provide]:
-        finding_api.router,
     def provide(value: Any) -> Provide:
         return Provide(lambda: value, sync_to_thread=False)
 

@@ -23,6 +23,7 @@ from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
 from portal.embedded import EmbeddedServer
 from portal.errors import Unavailable
+from portal.histogram import Histogram
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ AWAY = (
 
 INTERRUPTED = (TimeoutError, asyncio.CancelledError)
 _releasing: set[asyncio.Task[None]] = set()
+waits: Final = Histogram()  # for a connection of the pool
 
 
 class Patience:
@@ -175,8 +177,11 @@ def connection_of_transaction() -> Any:
 async def _take() -> Any:
     if DB.pool is None:
         raise Unavailable("The database is not connected yet.", retry_after=1)
+    began = time.perf_counter()
     async with _bounds():
-        return await DB.pool.acquire()
+        connection = await DB.pool.acquire()
+    waits.add(time.perf_counter() - began)
+    return connection
 
 
 async def _give_back(connection: Any, error: BaseException | None = None) -> None:

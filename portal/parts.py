@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from portal import database
 from portal.errors import Unavailable
 from portal.gallery.tasks import gallery_tasks, queue_forgotten_images
+from portal.histogram import Timings
 from portal.imaging.pool import RenderPool
 from portal.jobs import queue
 from portal.jobs.queue import Task
@@ -16,6 +17,7 @@ from portal.jobs.schedules import Clock, Schedule
 from portal.jobs.worker import Worker
 from portal.maintenance.tasks import maintenance_tasks
 from portal.maintenance.timetable import timetable
+from portal.minutes import Minutes
 from portal.settings import Settings
 from portal.storage.cache import Cache
 from portal.storage.links import Links
@@ -29,13 +31,17 @@ class Parts:
     pool: RenderPool
     links: Links
     cache: Cache
+    timings: Timings
 
     @classmethod
     def of(cls, settings: Settings) -> Parts:
         """The parts, not opened yet."""
         links = Links(settings.secret_keys, settings.private_types)
         cache = Cache(settings.cache_dir, settings.cache_max_bytes, settings.free_space_bytes)
-        return cls(settings, Store(settings.storage_dir), RenderPool(settings.workers), links, cache)
+        timings = Timings()
+        return cls(
+            settings, Store(settings.storage_dir), RenderPool(settings.workers, timings=timings), links, cache, timings
+        )
 
     def tasks(self) -> dict[str, Task]:
         """Every kind of job that this version knows."""
@@ -68,4 +74,5 @@ class Parts:
             stack.push_async_callback(self.pool.close)
             if with_children:
                 await self.pool.start()
+            await stack.enter_async_context(Minutes(self.timings).flushed())
             yield self

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from portal.errors import FileRefused, TooManyPixels
-from portal.imaging import modern, render, verify, wire
+from portal.imaging import modern, render, stopwatch, verify, wire
 from portal.imaging.anatomy import Anatomy, walk
 from portal.imaging.decode import Image
 from portal.imaging.formats import Format, sniff
@@ -108,6 +108,7 @@ def _verify(task: wire.VerifyTask) -> wire.Answer:
 
 
 def _render(task: wire.RenderTask) -> wire.Answer:
+    stopwatch.reset()
     data = Path(os.fsdecode(task.path)).read_bytes()
     format = sniff(data[:16])
     if format and not task.may_be_heavy and _is_heavy(format, walk(data, format), frames=1, is_whole=_is_scaled(task)):
@@ -115,8 +116,10 @@ def _render(task: wire.RenderTask) -> wire.Answer:
     if task.is_modern:
         wanted = (task.focal_point, task.edits, task.changes)
         made = (modern.render_modern(data, name, *wanted) for name in task.names)
-        return wire.RenderDone([each for both in made for each in both])
-    return wire.RenderDone(render.render_bytes(data, task.names, task.focal_point, task.edits, task.changes))
+        renditions = [each for both in made for each in both]
+    else:
+        renditions = render.render_bytes(data, task.names, task.focal_point, task.edits, task.changes)
+    return wire.RenderDone(renditions, stopwatch.read())
 
 
 def _is_scaled(task: wire.RenderTask) -> bool:

@@ -11,6 +11,7 @@ from typing import cast
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from portal.imaging.formats import Format
+from portal.imaging.stopwatch import stage
 
 STRIP_PIXELS = 4_000_000
 
@@ -42,7 +43,8 @@ def scale_decoder(picture: ImageFile.ImageFile, scale: int) -> None:
 
 def load_still(picture: ImageFile.ImageFile) -> None:
     """Decode what is shown, and let go of what a decoder keeps for the frames after it: of a WebP, thrice as much."""
-    picture.load()
+    with stage("decode"):
+        picture.load()
     if isinstance(picture, WebPImagePlugin.WebPImageFile):
         picture.fp = None
         picture._decoder = None  # pyright: ignore[reportPrivateUsage]  # it has no other way to end it

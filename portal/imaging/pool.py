@@ -12,10 +12,12 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from portal.errors import Busy, FileRefused, NotAnImage, TooManyPixels, Unavailable
+from portal.histogram import Timings
 from portal.imaging import wire
 from portal.imaging.edits import NONE, Edits
 from portal.imaging.presets import UNCHANGED, Changes
@@ -34,10 +36,16 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class RenderPool:
-    """`workers` children render; half as many, at least one, verify. `wall_seconds` bounds one verification."""
+    """`workers` children render; half as many, at least one, verify. `wall_seconds` bounds one verification.
 
-    def __init__(self, workers: int, *, nice: int = 10, wall_seconds: float = 20) -> None:
+    `timings` are told how long a verification takes with its wait, and of what is rendered the stages.
+    """
+
+    def __init__(
+        self, workers: int, *, nice: int = 10, wall_seconds: float = 20, timings: Timings | None = None
+    ) -> None:
         self._wall_seconds = wall_seconds
+        self._timings = Timings() if timings is None else timings
         self._verifying = _Lane((workers + 1) // 2, min(VERIFY_NICE, nice))
         self._rendering = _Lane(workers, nice)
         self._heavy = _Lane(1, nice)
@@ -63,14 +71,9 @@ class RenderPool:
             name = filename.encode("utf-8", "surrogatepass")
             return wire.VerifyTask(_absolute(path), name, limits, VERIFY_CPU_SECONDS, may_be_heavy)
 
-        answer = await self._ask(
-            self._verifying,
-            task(False),
-            task(True),
-            self._wall_seconds,
-            priority=VERIFICATION,
-            patience=VERIFY_PATIENCE,
-        )
+        how = (self._verifying, task(False), task(True), self._wall_seconds)
+        with self._timings.timed("stage verify"):
+            answer = await self._ask(*how, priority=VERIFICATION, patience=VERIFY_PATIENCE)
         assert isinstance(answer, wire.VerifyDone)
         return answer.verified
 
@@ -95,6 +98,9 @@ class RenderPool:
         wall_seconds = self._wall_seconds * RENDER_PATIENCE
         answer = await self._ask(self._rendering, task(False), task(True), wall_seconds, priority=priority)
         assert isinstance(answer, wire.RenderDone)
+        self._timings["stage render"].add(sum(answer.seconds.values()))
+        for stage, seconds in answer.seconds.items():
+            self._timings[f"stage {stage}"].add(seconds)
         return answer.renditions
 
     async def draw_sheet(self, sheet: Sheet, form: Form, pictures: Sequence[Path]) -> Drawn:
@@ -117,7 +123,9 @@ class RenderPool:
         patience: float | None = None,
     ) -> wire.Answer:
         """The child itself says whether a picture is heavy: it reads the header anyway, off our event loop."""
+        began = time.perf_counter()
         async with _no_longer_than(patience, lane.slot(priority)):
+            self._timings["stage wait"].add(time.perf_counter() - began)
             answer = await lane.ask(light, wall_seconds)
         if isinstance(answer, wire.Heavy):
             async with _no_longer_than(patience, self._heavy_turn.turn(priority)):

@@ -34,6 +34,7 @@ from portal.imaging.presets import (
     Preset,
     presets_with,
 )
+from portal.imaging.stopwatch import stage
 
 MEDIA_TYPE = "image/jpeg"
 PLACEHOLDER = "placeholder"  # no preset, but asked for and made as one
@@ -224,5 +225,6 @@ def optimized_quality(original_bytes: int, best: int = OPTIMIZED.quality) -> int
 def _jpeg(picture: Image.Image, quality: int, preset: Preset) -> bytes:
     out = io.BytesIO()
     how = {"progressive": preset.progressive, "subsampling": preset.subsampling}
-    picture.save(out, "JPEG", quality=quality, optimize=True, **how)
+    with stage("encode"):
+        picture.save(out, "JPEG", quality=quality, optimize=True, **how)
     return out.getvalue()

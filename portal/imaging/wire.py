@@ -52,6 +52,7 @@ class VerifyDone(msgspec.Struct, tag="verified", frozen=True):
 
 class RenderDone(msgspec.Struct, tag="rendered", frozen=True):
     renditions: list[Rendered]
+    seconds: dict[str, float]  # by stage: decode, resize, encode
 
 
 class SheetDone(msgspec.Struct, tag="drawn", frozen=True):

@@ -46,7 +46,7 @@ class AdmissionMiddleware:
         headers = Headers.from_scope(scope)
         limit = None if opt.get("upload") else opt.get("body_limit", MAX_BODY)
         _check_length(headers, limit)
-        bounded = _bounded(receive, limit)
+        bounded = _bounded(receive, limit, scope)
         if scope["method"] not in _SAFE and "authorization" not in headers:
             _check_origin(scope, headers)
             await _check_token(scope, headers, bounded, takes_uploads=bool(opt.get("upload")))
@@ -69,8 +69,11 @@ def too_large(limit: int) -> TooLarge:
     return TooLarge(f"This address takes at most {limit / 2**20:g} MB.")
 
 
-def _bounded(receive: Receive, limit: int | None) -> Receive:
-    """The same body, but no longer than `limit` bytes, and never waited for too long. What comes after it may wait."""
+def _bounded(receive: Receive, limit: int | None, scope: Any) -> Receive:
+    """The same body, but no longer than `limit` bytes, and never waited for too long. What comes after it may wait.
+
+    `arrived` in the scope says when it had come whole.
+    """
     began = time.monotonic()
     received, complete = 0, False
 
@@ -87,6 +90,7 @@ def _bounded(receive: Receive, limit: int | None) -> Receive:
         if message["type"] == "http.request":
             received += len(message.get("body", b""))
             complete = not message.get("more_body", False)
+            scope["arrived"] = time.perf_counter()
             if limit is not None and received > limit:
                 raise too_large(limit)
         return message

@@ -17,6 +17,7 @@ from litestar.utils import normalize_path
 from portal import errors
 from portal.database import AWAY
 from portal.errors import PortalError
+from portal.web.refusals import note_refusal
 from portal.web.rendering import AnyRequest, is_htmx, local_path, render, shell_context
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class _ErrorAnswer(Response[Any]):
 async def _respond(request: AnyRequest, raised: Exception) -> ASGIResponse:
     error = as_portal_error(raised)
     _log(error, raised)
+    request.scope["error_code"] = error.code  # type: ignore[typeddict-unknown-key] - our own key of the scope
+    note_refusal(request, error)
     headers = {"cache-control": "no-store", "vary": "Accept, HX-Request"}
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)

@@ -12,11 +12,13 @@ from urllib.parse import quote, unquote, unquote_plus, urlsplit
 import structlog
 
 from portal.errors import BadRequest
+from portal.histogram import Timings
 from portal.settings import Settings
 from portal.web.exceptions import answer
 from portal.web.headers import HeaderTable
 from portal.web.heads import as_get, method_of
 from portal.web.proxies import Proxies
+from portal.web.timing import Requests
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,8 +40,9 @@ class SecurityMiddleware:
     Sets `request_id` and `address` in the scope, and `scheme` by a trusted proxy's word.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, requests: Requests | None = None) -> None:
         self._app = app
+        self._requests = requests or Requests(Timings())
         self._hosts = frozenset(host.lower().strip("[]").encode() for host in settings.allowed_hosts)
         self._proxies = Proxies(settings.trusted_proxies)
         self._headers = HeaderTable(settings)
@@ -55,12 +58,13 @@ class SecurityMiddleware:
         state["address"] = self._proxies.address_of(scope)
         if self._proxies.say_https(scope):
             scope["scheme"] = "https"
-        status = 0
+        status, answered = 0, 0.0
+        self._requests.begin()
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], time.perf_counter()
                 self._complete(message, scope, request_id)
             await send(message)
 
@@ -74,6 +78,7 @@ class SecurityMiddleware:
                 await answer(scope, receive, send_with_headers, error)
             finally:
                 _log_line(scope, status, time.perf_counter() - started)
+                self._requests.end(scope, status, started, answered)
 
     def _check_host(self, scope: Scope) -> None:
         """Raises BadRequest: links in a page must never be built on a name that a stranger chose."""
