@@ -35,7 +35,7 @@ PortalError                 status 500
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class PortalError(Exception):
@@ -48,12 +48,18 @@ class PortalError(Exception):
     code: ClassVar[str] = "failed"
     title: ClassVar[str] = "The portal could not do this"
     report: ClassVar[bool] = False  # worth a line at error level in the log
+    is_denial: bool = False  # the audit hears of it
 
     def __init__(self, message: str, *, retry_after: int | None = None, **extra: Any) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after = retry_after
         self.extra = extra
+
+    def as_denial(self) -> Self:
+        """It says that nothing is there, or what to correct; in truth somebody was kept out."""
+        self.is_denial = True
+        return self
 
 
 class NotFound(PortalError):
@@ -74,10 +80,12 @@ class Gone(PortalError):
 
 class Unauthenticated(PortalError):
     status, code, title = 401, "unauthenticated", "Sign in first"
+    is_denial = True
 
 
 class Forbidden(PortalError):
     status, code, title = 403, "forbidden", "Not allowed"
+    is_denial = True
 
 
 class BadRequest(PortalError):
@@ -162,10 +170,12 @@ class KeyReused(PortalError):
 
 class Busy(PortalError):
     status, code, title = 429, "busy", "Busy"
+    is_denial = True
 
 
 class RateLimited(PortalError):
     status, code, title = 429, "rate_limited", "Too many at once"
+    is_denial = True
 
 
 class Unavailable(PortalError):

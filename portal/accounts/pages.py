@@ -16,6 +16,7 @@ from portal.accounts.sessions import cleared_cookie, session_cookie
 from portal.errors import FormError, PortalError, RateLimited
 from portal.web.exceptions import path_of, wants_json
 from portal.web.forms import read_form
+from portal.web.refusals import note_refusal
 from portal.web.rendering import (
     THEME_COOKIE,
     THEMES,
@@ -151,6 +152,7 @@ async def _again(request: AnyRequest, template: str, error: PortalError, **conte
     """The same page with what to do about it; scripts get the error itself."""
     if wants_json(request):
         raise error
+    note_refusal(request, error)
     headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
     return await page(request, template, status_code=error.status, headers=headers, **context)
 

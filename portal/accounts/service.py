@@ -79,7 +79,7 @@ async def sign_in(
     right = await verify_password(account["password_hash"] if account else None, password)
     if account is None or account["disabled"] or not right:
         await _note_refusal(account, address)
-        raise FormError({"form": "This e-mail address and password do not belong together."})
+        raise FormError({"form": "This e-mail address and password do not belong together."}).as_denial()
     better = await hash_password(password) if needs_rehash(account["password_hash"]) else None
     async with database.transaction():
         # Read again under a lock: a reset or disabling that came in between wins.
@@ -216,7 +216,7 @@ async def _check_current(session: Session, password: str) -> None:
     await throttle.count_attempt(throttle.ACCOUNT, session.email)
     stored = await database.fetch_value("SELECT password_hash FROM account WHERE id = $1", session.account)
     if not await verify_password(stored, password):
-        raise FormError({"current": "This is not your password."})
+        raise FormError({"current": "This is not your password."}).as_denial()
     await throttle.clear(throttle.ACCOUNT, session.email)
 
 

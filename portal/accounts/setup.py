@@ -56,7 +56,7 @@ async def check_setup_token(token: str, address: str) -> None:
     value = json.loads(stored)
     right = secrets.compare_digest(bytes.fromhex(value["hash"]), hash_secret(token))
     if not right or datetime.fromisoformat(value["expires_at"]) <= datetime.now(UTC):
-        raise NotFound(_MISSING)
+        raise NotFound(_MISSING).as_denial()
     await throttle.forgive_attempt(throttle.SETUP, address)
 
 

@@ -105,7 +105,7 @@ async def get_link(token: str) -> UserView:
         hash_secret(token),
     )
     if row is None:
-        raise NotFound("This link was used already or is too old. Ask for a new one.")
+        raise NotFound("This link was used already or is too old. Ask for a new one.").as_denial()
     return UserView(**dict(row))
 
 

@@ -51,7 +51,7 @@ async def show_card(request: Http, kind: PathText, id: PathText, settings: TheSe
     ref = _card_ref(kind, id)
     actor = actor_of(request)
     if not may_see(actor, ref.type, settings.private_types):
-        raise no_such(ref)
+        raise no_such(ref).as_denial()
     shown = await shown_of(ref, links=links)
     if actor is None:
         shown = dataclasses.replace(shown, entity=for_visitor(shown.entity, settings.private_types))
@@ -85,7 +85,7 @@ async def show_qr(
     ref = _card_ref(kind, id)
     is_private = ref.type in settings.private_types
     if is_private and not may_see(await authenticate(request.scope), ref.type, settings.private_types):
-        raise no_such(ref)
+        raise no_such(ref).as_denial()
     await get_entity(ref, links)
     return await _code(request, f"{settings.base_url}/cards/{ref}", extension, is_private=is_private)
 

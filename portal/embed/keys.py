@@ -239,7 +239,7 @@ def _view(row: Any) -> EmbedView:
 
 
 def unknown_key() -> NotFound:
-    return NotFound("There is nothing to see under this link. It may have been withdrawn.")
+    return NotFound("There is nothing to see under this link. It may have been withdrawn.").as_denial()
 
 
 class Grants:

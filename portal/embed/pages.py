@@ -28,7 +28,7 @@ from portal.web.parameters import Http, PathText, TheLinks, TheSettings
 async def show_gallery(request: Http, kind: PathText, id: PathText, settings: TheSettings, links: TheLinks) -> Template:
     ref = parse_ref(kind, id)
     if not may_see(actor_of(request), ref.type, settings.private_types):
-        raise no_such(ref)
+        raise no_such(ref).as_denial()
     return await _page(request, ref, None, f"/embed/{ref}", settings, links)
 
 

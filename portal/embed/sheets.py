@@ -42,7 +42,7 @@ async def show_sheet(
 ) -> Response[bytes]:
     ref = parse_ref(kind, id)
     if not may_see(actor_of(request), ref.type, settings.private_types):
-        raise no_such(ref)
+        raise no_such(ref).as_denial()
     return await _sheet(request, ref, None, settings, links)
 
 

@@ -202,7 +202,7 @@ async def gallery(
     """
     ref, is_for_print = parse_ref(type, id), read_for(for_)
     if not may_see(actor, ref.type, settings.private_types):
-        raise NoSuchEntity(f"There is no {ref}.")
+        raise NoSuchEntity(f"There is no {ref}.").as_denial()
     is_visitor = actor is None
     part: dict[str, Any] = {"links": links, "public": is_visitor, "cursor": cursor, "limit": read_limit(limit)}
     if is_for_print:

@@ -44,7 +44,7 @@ async def show(
     """For an `<img>` that never breaks: an entity without a picture, or one that there is not, gives the drawing of its type."""
     ref = parse_ref(type, id)
     if not may_see(actor, ref.type, links.private_types):
-        raise NoSuchEntity(f"There is no {ref}.")
+        raise NoSuchEntity(f"There is no {ref}.").as_denial()
     if size not in PRESETS:
         raise NotFound(f"There is no size of this name. The sizes are {', '.join(PRESETS)}.")
     if format not in _FORMATS:

@@ -47,8 +47,16 @@ async def check_right(entry: Entry | None, wish: Wish, scope: Scope, links: Link
             except Gone as error:
                 refusal = error
     if not _has_credentials(scope) or await authenticate(scope) is None or entry is None:
-        raise refusal or unknown()
+        raise refusal or _kept_from(entry, wish, links)
     return "reader's"
+
+
+def _kept_from(entry: Entry | None, wish: Wish, links: Links) -> NotFound:
+    """Said alike of what is not there; the audit knows the difference."""
+    is_kept = entry is not None and (
+        wish.size == ORIGINAL or wish.sig is not None or entry.entity_type in links.private_types
+    )
+    return unknown().as_denial() if is_kept else unknown()
 
 
 def _signed_as(wish: Wish, links: Links) -> Kind | None:
