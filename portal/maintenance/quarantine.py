@@ -28,6 +28,7 @@ from portal.gallery.views import decoded
 from portal.paging import Page, decode_cursor, encode_cursor
 from portal.storage.disk import plain_words
 from portal.storage.keys import TEMP
+from portal.storage.look import look_at
 from portal.storage.store import KeyTaken, Store
 
 DAYS: Final = 14
@@ -122,6 +123,13 @@ async def hold(
     return Held(held_id, size, sha256)
 
 
+async def take_away(held: Held, key: str, *, store: Store) -> None:
+    """Remove what is held from the store, after the commit of its row; not what was put back meanwhile."""
+    async with database.transaction():
+        if await database.fetch_value(f"SELECT id FROM quarantined WHERE id = $1 AND {_HELD} FOR UPDATE", held.id):  # noqa: S608 - a constant
+            await store.delete([key])
+
+
 def _subject(image: UUID | None, key: str) -> tuple[str, str]:
     """Of whose history it is."""
     return ("object", key) if image is None else ("image", str(image))
@@ -160,8 +168,8 @@ async def undo(held_id: UUID, *, store: Store, quarantine_dir: Path, actor: Acto
         if row["removed_at"] is not None:
             raise Gone(f"It lay in the quarantine for {DAYS} days and is removed.")
         before = decoded(row["before"]) or {}
-        if "trashed" in before:
-            await _untrash(row["image"], before["trashed"], actor)
+        if "was_trashed" in before:
+            await _untrash(row["image"], before, actor)
         await _put_back(row, store, quarantine)
         await database.execute("UPDATE quarantined SET restored_at = clock_timestamp() WHERE id = $1", held_id)
         await database.execute(
@@ -176,8 +184,9 @@ async def undo(held_id: UUID, *, store: Store, quarantine_dir: Path, actor: Acto
 
 
 async def _untrash(image_id: UUID, said: dict[str, Any], actor: Actor) -> None:
-    """Back to its place, unless a person was first; what was said of its lost original is no more so."""
-    await restore_image(image_id, actor=actor)
+    """Back to its place, unless a person was first; what was said of its lost original is no more so. Raises NotFound."""
+    if not said["was_trashed"]:
+        await restore_image(image_id, actor=actor)
     await database.execute(
         "UPDATE image SET error = $2::jsonb, updated_at = now() WHERE id = $1 AND error ->> 'code' = 'gone'",
         image_id,
@@ -201,20 +210,8 @@ async def _put_back(row: Any, store: Store, quarantine: Store) -> None:
 
 
 async def digest_of(store: Store, key: str) -> str | None:
-    """SHA-256 of an object, read piece by piece; None when there is none."""
-    try:
-        reader = await store.open(key)
-    except Gone:
-        return None
-
-    def digest() -> str:
-        with reader, plain_words():
-            summed = hashlib.sha256()
-            while block := reader.read(_BLOCK):
-                summed.update(block)
-        return summed.hexdigest()
-
-    return await asyncio.to_thread(digest)
+    """SHA-256 of an object; None when there is none that could be read."""
+    return (await look_at(store, [key]))[key].sha256
 
 
 async def forget_old_quarantine(folder: Path, *, dry_run: bool) -> Forgotten:
