@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from portal.audit.actors import Actor
+from portal.gallery.rerender import RERENDER, Pictures, rerender
 from portal.imaging.pool import RenderPool
-from portal.jobs.progress import Report, followed
+from portal.jobs.progress import JobReport, Report, followed
 from portal.jobs.queue import Task
 from portal.maintenance.check_tasks import check_tasks
 from portal.maintenance.cleanup import CLEANUP, clean_up
@@ -22,4 +23,7 @@ def maintenance_tasks(settings: Settings, store: Store, pool: RenderPool, cache:
         dry_run = bool(arguments.get("dry_run", True))
         return asdict(await clean_up(settings=settings, store=store, actor=actor, dry_run=dry_run))
 
-    return {CLEANUP: followed(clean, unit="objects"), **check_tasks(settings, store)}
+    async def make_again(arguments: dict[str, Any], actor: Actor, report: JobReport) -> dict[str, Any]:
+        return asdict(await rerender(Pictures.of(arguments), report, report))
+
+    return {CLEANUP: followed(clean, unit="objects"), RERENDER: followed(make_again), **check_tasks(settings, store)}
