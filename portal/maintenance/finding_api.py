@@ -29,7 +29,7 @@ _JOBS: Final = {"full": CHECK, "recheck": RECHECK}
 _FINISHED: Final = ResponseSpec(JobView, description="Finished, well or not: see `state`")
 _UNDER_WAY: Final = ResponseSpec(JobView, description="Under way; `Location` says where to ask")
 
-State = Annotated[str | None, QueryParameter(description=f"One of {', '.join(STATES)}; all without")]
+State = Annotated[str | None, QueryParameter(query="state", description=f"One of {', '.join(STATES)}; all without")]
 Kind = Annotated[str | None, QueryParameter(description=f"One of {', '.join(KINDS)}; all without")]
 
 
@@ -74,9 +74,9 @@ async def check(request: Http, actor: TheActor) -> Response[bytes]:
     **permit("viewer"),
 )
 async def findings(
-    state: State = None, kind: Kind = None, limit: Limit = None, cursor: Cursor = None
+    of_state: State = None, kind: Kind = None, limit: Limit = None, cursor: Cursor = None
 ) -> Response[bytes]:
-    page = await list_findings(state=state or None, kind=kind or None, cursor=cursor, limit=read_limit(limit))
+    page = await list_findings(state=of_state or None, kind=kind or None, cursor=cursor, limit=read_limit(limit))
     return json_response(200, FindingList(page.items, page.total, page.next))
 
 
