@@ -13,6 +13,7 @@ from portal.jobs.progress import JobReport, Report, followed
 from portal.jobs.queue import Task
 from portal.maintenance.check_tasks import check_tasks
 from portal.maintenance.cleanup import CLEANUP, clean_up
+from portal.maintenance.preset_rollout import preset_tasks
 from portal.settings import Settings
 from portal.storage.cache import Cache
 from portal.storage.store import Store
@@ -26,4 +27,5 @@ def maintenance_tasks(settings: Settings, store: Store, pool: RenderPool, cache:
     async def make_again(arguments: dict[str, Any], actor: Actor, report: JobReport) -> dict[str, Any]:
         return asdict(await rerender(Pictures.of(arguments), report, report))
 
-    return {CLEANUP: followed(clean, unit="objects"), RERENDER: followed(make_again), **check_tasks(settings, store)}
+    own = {CLEANUP: followed(clean, unit="objects"), RERENDER: followed(make_again)}
+    return {**own, **check_tasks(settings, store), **preset_tasks()}
