@@ -17,6 +17,7 @@ from portal.audit.actors import ROLES, SYSTEM
 from portal.command import as_json, load_settings, with_parts
 from portal.embed_commands import embed
 from portal.errors import PortalError
+from portal.health_command import health
 from portal.parts import Parts
 
 ROLE = click.Choice(ROLES)
@@ -241,6 +242,7 @@ def fsck(is_json: bool) -> None:
 
 
 main.add_command(embed)
+main.add_command(health)
 
 
 if __name__ == "__main__":

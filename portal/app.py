@@ -48,9 +48,10 @@ from portal.gallery.intake import Intake
 from portal.idempotency import Presence
 from portal.imaging.turnstile import Turnstile
 from portal.maintenance import api as maintenance_api
-from portal.maintenance import finding_api, metrics, show_pages
+from portal.maintenance import finding_api, health_api, health_pages, metrics, show_pages
 from portal.maintenance import pages as maintenance_pages
 from portal.maintenance.figures import Figures
+from portal.maintenance.health.verdict import Health
 from portal.media import api as media_api
 from portal.media import fallback
 from portal.media.answers import TakeTheLongWay
@@ -93,6 +94,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
     parts = Parts.of(settings)
     catalogue, grants, usage = Catalogue(), Grants(), Usage()
     slot, pace = Turnstile(), Pace()  # for all that is made only because somebody looks
+    watched = Health(settings, parts.store)
     requests = Requests(parts.timings)
     state = State(
         {
@@ -107,6 +109,8 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
             "denials": Denials(),
             "figures": Figures(usage, parts.cache, settings),
             "shell_counts": shell_counts,
+            "health": watched,
+            "alarms": lambda: watched.alarms,
         }
     )
 
@@ -131,7 +135,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         dependencies=_dependencies(parts),
         exception_handlers={Exception: respond},
         middleware=[AdmissionMiddleware, OnceMiddleware()],
-        lifespan=[partial(_opened, listeners=(catalogue, grants, Edge(settings)), with_worker=with_worker)],
+        lifespan=[partial(_opened, listeners=(catalogue, grants, Edge(settings), watched), with_worker=with_worker)],
         openapi_config=openapi_config(),
         template_config=TemplateConfig(instance=_templates(lambda: app, settings)),
         state=state,
@@ -146,7 +150,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
 
 @contextlib.asynccontextmanager
 async def _opened(
-    app: Litestar, *, listeners: Sequence[Catalogue | Grants | Edge], with_worker: bool
+    app: Litestar, *, listeners: Sequence[Catalogue | Grants | Edge | Health], with_worker: bool
 ) -> AsyncIterator[None]:
     """Everything that a running portal needs, opened in order and closed the other way round."""
     parts: Parts = app.state.parts
@@ -216,6 +220,8 @@ def _routers() -> list[Any]:
         maintenance_api.router,
         finding_api.router,
         maintenance_pages.router,
+        health_api.router,
+        health_pages.router,
         show_pages.router,
         metrics.router,
     ]

@@ -18,6 +18,8 @@ from portal.errors import NotFound, Unauthenticated
 from portal.gallery.intake import Intake
 from portal.imaging.pool import RenderPool
 from portal.jobs.queue import queue_counts
+from portal.maintenance.health.check import RANK
+from portal.maintenance.health.verdict import Health
 from portal.maintenance.figures import Figures
 from portal.web.parameters import Http
 from portal.web.security import is_loopback
@@ -49,7 +51,7 @@ async def metrics(request: Http) -> Response[bytes]:
     """To callers on this machine that come without a proxy; to others with PORTAL_METRICS_TOKEN as bearer token."""
     refuse_strangers(request)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families([*await _of_all(request), *_of_this_process(request)]))
+    registry.register(_Families([*await _of_all(request), *_of_this_process(request), _health(request)]))
     ProcessCollector(registry=registry)
     body = await asyncio.to_thread(generate_latest, registry)
     return Response(body, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
@@ -140,6 +142,16 @@ def _of_this_process(request: Http) -> list[Metric]:
         busy.add_metric([lane], taken)
         limit.add_metric([lane], places)
     return [uploads, busy, limit]
+
+
+def _health(request: Http) -> Metric:
+    """As the last look has it: nothing is looked at here. What is not known, or not yet, has no value."""
+    watched: Health = request.app.state.health
+    health = GaugeMetricFamily("portal_health", "By check: 0 ok, 1 warning, 2 critical.", labels=["check"])
+    for check in watched.kept.checks if watched.kept is not None else ():
+        if check.severity != "unknown":
+            health.add_metric([check.name], RANK[check.severity])
+    return health
 
 
 router = Router("/", route_handlers=[metrics])

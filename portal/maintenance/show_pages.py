@@ -9,12 +9,13 @@ from litestar import Router, get
 from litestar.response import Template
 
 from portal.accounts.guards import permit
+from portal.maintenance.health_pages import health_inputs
 from portal.web.rendering import AnyRequest, page
 
 Part = Callable[[AnyRequest], Awaitable[dict[str, Any]]]
 """What a fragment of the page needs, by the names on its line 1."""
 
-PARTS: Final[tuple[Part, ...]] = ()
+PARTS: Final[tuple[Part, ...]] = (health_inputs,)
 
 
 @get("/maintenance", name="maintenance:show", include_in_schema=False, **permit("viewer"))

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -51,6 +51,7 @@ class Shell:
     csrf_token: str
     can_edit: bool
     is_admin: bool
+    alarms: Sequence[Any] = ()  # for admins: what is critical, as it is known without asking; each with title and detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ async def _shell_of(request: AnyRequest, counted: bool) -> Shell | None:
     if actor is None:
         return None
     count: ShellCounts | None = request.app.state.get("shell_counts") if counted else None
+    alarms: Callable[[], Sequence[Any]] | None = request.app.state.get("alarms")
     counts = dict.fromkeys(COUNTS, 0) | (dict(await count()) if count else {})
     email = getattr(auth, "email", "")
     return Shell(
@@ -155,6 +157,7 @@ async def _shell_of(request: AnyRequest, counted: bool) -> Shell | None:
         request.scope.get("csrf") or "",
         actor.may("editor"),
         actor.may("admin"),
+        alarms() if alarms and actor.may("admin") else (),
     )
 
 
