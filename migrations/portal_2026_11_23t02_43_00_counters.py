@@ -14,9 +14,10 @@ VERSION = "1.38.0"
 DESCRIPTION = "maintenance: counters"
 
 _MONTH = "date_trunc('month', {} AT TIME ZONE 'UTC')::date"
-_IMAGE = (
-    f"entity, {_MONTH.format('created_at')} AS month, status, trashed_at IS NOT NULL AS is_trashed, bytes, renditions"
-)
+# are its renditions still those of an older version, which owns them too?
+_SHARED = "coalesce(split_part({0}renditions ->> 'of', '.', 1) <> {0}version::text, false)"
+_IMAGE = f"""entity, {_MONTH.format("created_at")} AS month, status, trashed_at IS NOT NULL AS is_trashed, bytes, renditions,
+    {_SHARED.format("")} AS is_shared"""
 _VERSION = f"image, {_MONTH.format('created_at')} AS month, bytes, renditions"
 _INTO = "INSERT INTO stored_count (entity_type, month, status, is_trashed, part, pieces, bytes)"
 
@@ -25,10 +26,10 @@ _INTO = "INSERT INTO stored_count (entity_type, month, status, is_trashed, part,
 _IMAGES_CHANGED = f"""
     {_INTO}
     SELECT e.type, c.month, c.status, c.is_trashed, p.part, sum(c.more), sum(c.more * p.bytes)
-    FROM (SELECT entity, month, status, is_trashed, bytes, renditions, sum(sign) AS more
-          FROM ({{changed}}) AS sides GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(sign) <> 0) AS c
+    FROM (SELECT entity, month, status, is_trashed, bytes, renditions, is_shared, sum(sign) AS more
+          FROM ({{changed}}) AS sides GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(sign) <> 0) AS c
     JOIN entity e ON e.pk = c.entity
-    CROSS JOIN LATERAL image_parts(c.bytes, c.renditions) AS p
+    CROSS JOIN LATERAL image_parts(c.bytes, c.renditions, c.is_shared) AS p
     GROUP BY 1, 2, 3, 4, 5 HAVING sum(c.more) <> 0 OR sum(c.more * p.bytes) <> 0;
 """
 _VERSIONS_CHANGED = f"""
@@ -63,10 +64,11 @@ def _triggers(table: str, columns: str, noted: str) -> list[str]:
 
 
 UP = [
-    """CREATE FUNCTION image_parts(bytes bigint, renditions jsonb) RETURNS TABLE (part text, bytes bigint)
+    """CREATE FUNCTION image_parts(bytes bigint, renditions jsonb, is_shared boolean) RETURNS TABLE (part text, bytes bigint)
         LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
             SELECT 'original', $1
             UNION ALL SELECT key, (value ->> 'bytes')::bigint FROM jsonb_each($2 -> 'items')
+            UNION ALL SELECT 'shared', (value ->> 'bytes')::bigint FROM jsonb_each($2 -> 'items') WHERE $3
             UNION ALL SELECT 'compressible', $1 WHERE $2 -> 'items' ? 'optimized' $$""",
     """CREATE FUNCTION version_parts(bytes bigint, renditions jsonb) RETURNS TABLE (part text, bytes bigint)
         LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -92,7 +94,7 @@ UP = [
                 PERFORM FROM image_version WHERE image IN (SELECT id FROM image WHERE entity = OLD.pk) FOR UPDATE;
                 {_INTO}
                 SELECT OLD.type, {_MONTH.format("i.created_at")}, i.status, i.trashed_at IS NOT NULL, p.part, -count(*), -sum(p.bytes)
-                FROM image i CROSS JOIN LATERAL image_parts(i.bytes, i.renditions) AS p
+                FROM image i CROSS JOIN LATERAL image_parts(i.bytes, i.renditions, {_SHARED.format("i.")}) AS p
                 WHERE i.entity = OLD.pk GROUP BY 2, 3, 4, 5
                 UNION ALL
                 SELECT OLD.type, {_MONTH.format("v.created_at")}, 'old', false, p.part, -count(*), -sum(p.bytes)
@@ -106,7 +108,8 @@ UP = [
         RETURNS TABLE (entity_type varchar, month date, status varchar, is_trashed boolean, part text, pieces bigint, bytes bigint)
         LANGUAGE sql STABLE AS $$
             SELECT e.type, {_MONTH.format("i.created_at")}, i.status, i.trashed_at IS NOT NULL, p.part, count(*), sum(p.bytes)::bigint
-            FROM image i JOIN entity e ON e.pk = i.entity CROSS JOIN LATERAL image_parts(i.bytes, i.renditions) AS p
+            FROM image i JOIN entity e ON e.pk = i.entity
+            CROSS JOIN LATERAL image_parts(i.bytes, i.renditions, {_SHARED.format("i.")}) AS p
             GROUP BY 1, 2, 3, 4, 5
             UNION ALL
             SELECT e.type, {_MONTH.format("v.created_at")}, 'old', false, p.part, count(*), sum(p.bytes)::bigint

@@ -1,7 +1,8 @@
 """Counters of what is stored: triggers add differences to `stored_count`, whoever wants a figure sums them.
 
 Parts: `original`, the name of each rendition, `compressible` (originals that have their large rendition), `version`
-(originals that were replaced) and `version_set` (their renditions), both of status `old` and in the month they were added.
+(originals that were replaced) and `version_set` (their renditions), both of status `old` and in the month they were added,
+and `shared`: renditions of an old version that a picture shows until its new ones are made, counted under both.
 """
 
 from __future__ import annotations

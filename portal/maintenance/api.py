@@ -94,8 +94,8 @@ async def job(id: PathText) -> Response[bytes]:
 @get(
     "/images/statistics",
     summary="What is stored, and what was served of it",
-    description="Sums over all pictures may be half a minute old, for very many pictures a little more. Under `cache`: the"
-    " last 30 days of all processes; hits came out of memory or the cache, or were 304s.",
+    description="Exact, however many pictures there are. Months are in UTC. Under `cache`: the last 30 days of all processes;"
+    " hits came out of memory or the cache, or were 304s; `folder` may be half a minute old. `growth` needs two weeks of notes.",
     responses={200: ResponseSpec(Statistics, description="Counts and bytes")},
     **permit("viewer"),
 )

@@ -21,6 +21,7 @@ from portal.jobs.queue import queue_counts
 from portal.maintenance.health.check import RANK
 from portal.maintenance.health.verdict import Health
 from portal.maintenance.figures import Figures
+from portal.maintenance.statistics import stored_figures
 from portal.web.parameters import Http
 from portal.web.security import is_loopback
 
@@ -123,7 +124,7 @@ async def _queue() -> Metric:
 
 
 async def _images(figures: Figures) -> list[Metric]:
-    stored = await figures.stored.get()
+    stored = await stored_figures()
     images = GaugeMetricFamily("portal_images", "Pictures, by status; those in the trash apart.", labels=["status"])
     size = GaugeMetricFamily("portal_original_bytes", "Bytes of their originals.", labels=["status"])
     for status, amount in [*stored.by_status.items(), ("trash", stored.trash)]:

@@ -7,44 +7,28 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from portal import database
 from portal.entities.kinds import KINDS
+from portal.gallery.counters import Count, stored_counts
 from portal.imaging.presets import PRESETS, READY
 from portal.jobs.queue import QueueCounts, queue_counts
+from portal.maintenance.growth import Disk, Growth, growth
+from portal.maintenance.history import Amount
 from portal.media.usage import Served, Usage
 from portal.storage.cache import Cache
 
 DAYS: Final = 30
 STATUSES: Final = ("pending", "processing", "ready", "failed")
 
-# One pass over all images, for whatever is asked. `extremes`: the most and the least that a rendition of an original
-# weighs, in millionths, each with its image behind it, because PostgreSQL has no max() of rows.
 _SIZES: Final = [name for name in PRESETS if name in READY]
-_STORED: Final = f"""
-    SELECT e.type, i.status, i.trashed_at IS NOT NULL AS is_trashed,
-           count(*) AS images, sum(i.bytes)::bigint AS bytes,
-           {", ".join(f"count(i.{name}) AS {name}_count, coalesce(sum(i.{name}), 0)::bigint AS {name}_bytes" for name in _SIZES)},
-           coalesce(sum(i.bytes) FILTER (WHERE i.optimized IS NOT NULL), 0)::bigint AS optimized_from,
-           max(i.weight) AS worst, min(i.weight) AS best
-    FROM (SELECT entity, status, trashed_at, bytes, {", ".join(_SIZES)},
-                 lpad((optimized * 1000000 / bytes)::text, 12, '0') || id AS weight
-          FROM (SELECT id, entity, status, trashed_at, bytes,
-                       {", ".join(f"(items -> '{name}' ->> 'bytes')::bigint AS {name}" for name in _SIZES)}
-                FROM (SELECT id, entity, status, trashed_at, greatest(bytes, 1) AS bytes, renditions -> 'items' AS items
-                      FROM image OFFSET 0) AS read) AS sized) AS i
-    JOIN entity e ON e.pk = i.entity
-    GROUP BY e.type, i.status, i.trashed_at IS NOT NULL
-"""  # noqa: S608 - names of presets, from the code
 
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """`bytes` are those of originals, unless it is a rendition's amount."""
-
-    count: int = 0
-    bytes: int = 0
+# In millionths; by the index ix_image_compression.
+_WEIGHT: Final = "((renditions #>> '{items,optimized,bytes}')::bigint * 1000000 / greatest(bytes, 1))"
+_WEIGHED: Final = "trashed_at IS NULL AND renditions #>> '{items,optimized,bytes}' IS NOT NULL"
+_EXTREME: Final = f"SELECT id, {_WEIGHT} AS weight FROM image WHERE {_WEIGHED} ORDER BY {_WEIGHT}"  # noqa: S608 - constants
+_BEST: Final = f"{_EXTREME}, id LIMIT $1"
+_WORST: Final = f"{_EXTREME} DESC, id DESC LIMIT $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +52,34 @@ class Compression:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """In galleries, by entity type, status and rendition; and apart from it what waits in the trash."""
+    """In galleries, by entity type, status, rendition and the month in which they were added (`2026-11`, UTC); and apart from
+    it what waits in the trash.
+
+    `kept_renditions`: those of old versions that no picture shows; `trash_renditions`: those of pictures in the trash.
+    """
 
     images: Amount
     by_entity_type: dict[str, Amount]
     by_status: dict[str, Amount]
     by_rendition: dict[str, Amount]
+    by_month: dict[str, Amount]
     trash: Amount
+    trash_renditions: Amount
     old_versions: Amount
+    kept_renditions: Amount
     compression: Compression
+
+    @property
+    def renditions(self) -> Amount:
+        return sum_of(self.by_rendition.values())
+
+    @property
+    def in_trash(self) -> Amount:
+        return Amount(self.trash.count, self.trash.bytes + self.trash_renditions.bytes)
+
+    @property
+    def in_versions(self) -> Amount:
+        return Amount(self.old_versions.count, self.old_versions.bytes + self.kept_renditions.bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +125,20 @@ class Statistics:
     by_entity_type: dict[str, Amount]
     by_status: dict[str, Amount]
     by_rendition: dict[str, Amount]
+    by_month: dict[str, Amount]
     trash: Amount
+    trash_renditions: Amount
     old_versions: Amount
+    kept_renditions: Amount
+    quarantine: Amount
     compression: Compression
     cache: CacheFigures
     queue: QueueCounts
+    disk: Disk
+    growth: Growth
 
 
-async def statistics(stored: Stored, folder: Amount, usage: Usage) -> Statistics:
+async def statistics(stored: Stored, folder: Amount, usage: Usage, disk: Disk) -> Statistics:
     served = await served_since(first_day(DAYS), usage)
     everything = delivery(served)
     return Statistics(
@@ -137,8 +146,12 @@ async def statistics(stored: Stored, folder: Amount, usage: Usage) -> Statistics
         by_entity_type=stored.by_entity_type,
         by_status=stored.by_status,
         by_rendition=stored.by_rendition,
+        by_month=stored.by_month,
         trash=stored.trash,
+        trash_renditions=stored.trash_renditions,
         old_versions=stored.old_versions,
+        kept_renditions=stored.kept_renditions,
+        quarantine=await quarantine_figures(),
         compression=stored.compression,
         cache=CacheFigures(
             days=DAYS,
@@ -152,6 +165,8 @@ async def statistics(stored: Stored, folder: Amount, usage: Usage) -> Statistics
             folder=folder,
         ),
         queue=await queue_counts(),
+        disk=disk,
+        growth=await growth(disk),
     )
 
 
@@ -192,42 +207,67 @@ def grouped(served: Iterable[Served], key: Callable[[Served], str]) -> dict[str,
 
 
 async def stored_figures() -> Stored:
-    rows = await database.fetch(_STORED)
-    old = await database.fetch_row(
-        "SELECT count(*) AS count, coalesce(sum(bytes), 0)::bigint AS bytes FROM image_version"
-    )
-    shown = [row for row in rows if not row["is_trashed"]]
+    """Exact, from the counters."""
+    counts = await stored_counts()
+    old = [each for each in counts if each.status == "old"]
+    trashed = [each for each in counts if each.is_trashed]
+    shown = [each for each in counts if not each.is_trashed and each.status != "old"]
+    originals = _of(shown, "original")
+    kept, shared = sum_of(_of(old, "version_set")), sum_of(_of(counts, "shared"))
+    months = sorted({each.month for each in originals})
     return Stored(
-        images=_amount(shown),
-        by_entity_type={name: _amount(row for row in shown if row["type"] == name) for name in KINDS},
-        by_status={name: _amount(row for row in shown if row["status"] == name) for name in STATUSES},
-        by_rendition={name: _amount(shown, f"{name}_count", f"{name}_bytes") for name in _SIZES},
-        trash=_amount(row for row in rows if row["is_trashed"]),
-        old_versions=Amount(**dict(old or {})),
-        compression=_compression(shown),
+        images=sum_of(originals),
+        by_entity_type={name: sum_of(each for each in originals if each.entity_type == name) for name in KINDS},
+        by_status={name: sum_of(each for each in originals if each.status == name) for name in STATUSES},
+        by_rendition={name: sum_of(_of(shown, name)) for name in _SIZES},
+        by_month={f"{month:%Y-%m}": sum_of(each for each in originals if each.month == month) for month in months},
+        trash=sum_of(_of(trashed, "original")),
+        trash_renditions=sum_of(each for each in trashed if each.part in PRESETS),
+        old_versions=sum_of(_of(old, "version")),
+        kept_renditions=Amount(kept.count - shared.count, kept.bytes - shared.bytes),
+        compression=await _compression(sum_of(_of(shown, "compressible")), sum_of(_of(shown, "optimized"))),
     )
 
 
-def _amount(rows: Iterable[Mapping[str, Any]], count: str = "images", size: str = "bytes") -> Amount:
-    found = [(row[count], row[size]) for row in rows]
-    return Amount(sum(each for each, _ in found), sum(each for _, each in found))
+def _of(counts: Iterable[Count], part: str) -> list[Count]:
+    return [each for each in counts if each.part == part]
 
 
-def _compression(rows: list[Mapping[str, Any]]) -> Compression:
-    original = sum(row["optimized_from"] for row in rows)
-    optimized = sum(row["optimized_bytes"] for row in rows)
+def sum_of(amounts: Iterable[Count | Amount]) -> Amount:
+    count = size = 0
+    for each in amounts:
+        count += each.pieces if isinstance(each, Count) else each.count
+        size += each.bytes
+    return Amount(count, size)
+
+
+async def _compression(originals: Amount, optimized: Amount) -> Compression:
+    best, worst = await extremes(1)
     return Compression(
-        original_bytes=original,
-        optimized_bytes=optimized,
-        saved_percent=round(100 - 100 * optimized / original, 1) if original else None,
-        best=_extreme(min((row["best"] for row in rows if row["best"]), default=None)),
-        worst=_extreme(max((row["worst"] for row in rows if row["worst"]), default=None)),
+        original_bytes=originals.bytes,
+        optimized_bytes=optimized.bytes,
+        saved_percent=round(100 - 100 * optimized.bytes / originals.bytes, 1) if originals.bytes else None,
+        best=next(iter(best), None),
+        worst=next(iter(worst), None),
     )
 
 
-def _extreme(weight: str | None) -> Extreme | None:
-    """`weight` as in _STORED: twelve digits, then the image's id."""
-    return None if weight is None else Extreme(str(UUID(weight[12:])), round(100 - int(weight[:12]) / 10_000, 1))
+async def extremes(most: int) -> tuple[list[Extreme], list[Extreme]]:
+    """The pictures whose large rendition is the smallest and the largest, against their original."""
+    best, worst = await database.fetch(_BEST, most), await database.fetch(_WORST, most)
+    return [_extreme(row) for row in best], [_extreme(row) for row in worst]
+
+
+def _extreme(row: Mapping[str, Any]) -> Extreme:
+    return Extreme(str(row["id"]), round(100 - row["weight"] / 10_000, 1))
+
+
+async def quarantine_figures() -> Amount:
+    row = await database.fetch_row(
+        """SELECT count(*) AS count, coalesce(sum(bytes), 0)::bigint AS bytes FROM quarantined
+           WHERE restored_at IS NULL AND removed_at IS NULL"""
+    )
+    return Amount(**dict(row or {}))
 
 
 def folder_figures(cache: Cache) -> Amount:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, Final
 
 from portal import database
 from portal.entities.kinds import KINDS, EntityRef
 from portal.entities.queries import coverage, find_entities, prefix_query
+from portal.gallery.counters import stored_counts
 from portal.gallery.queries import IMAGE_COLUMNS, entity_views
 from portal.gallery.views import EntityView, ImageView, image_view
 from portal.paging import EXACT_UP_TO
@@ -17,7 +17,6 @@ from portal.storage.links import Links
 MOST_FOUND: Final = 24
 MOST_FAILED: Final = 100
 MOST_RECENT: Final = 12
-KEPT_FOR_TIMES: Final = 20  # figures that took a second to sum are kept for twenty
 
 _COLUMNS: Final = ", ".join(f"i.{column._meta.db_column_name}" for column in IMAGE_COLUMNS)
 _IMAGES: Final = (
@@ -106,28 +105,17 @@ async def _needs(shares: list[KindShare], links: Links) -> Needs:
     )
 
 
-_figures: tuple[float, StorageFigures] | None = None
-
-
 async def storage_figures() -> StorageFigures:
-    """Summed over all images: no time at all for a shop, seconds for a million pictures, so then kept for longer."""
-    global _figures
-    began = time.monotonic()
-    if _figures is not None and began < _figures[0]:
-        return _figures[1]
-    row = await database.fetch_row(
-        """SELECT coalesce(sum(bytes), 0)::bigint AS originals,
-                  coalesce(sum((SELECT sum((item.value ->> 'bytes')::bigint)
-                                FROM jsonb_each(renditions -> 'items') AS item)), 0)::bigint AS renditions,
-                  count(*) FILTER (WHERE is_shown) AS images
-           FROM (SELECT bytes, renditions, trashed_at IS NULL AS is_shown FROM image UNION ALL
-                 SELECT old.bytes, CASE WHEN old.renditions = image.renditions THEN '{}' ELSE old.renditions END, false
-                 FROM image_version old JOIN image ON image.id = old.image) AS stored"""
-    )
-    figures = StorageFigures(row["originals"], row["renditions"], row["images"]) if row else StorageFigures(0, 0, 0)
-    now = time.monotonic()
-    _figures = (now + (now - began) * KEPT_FOR_TIMES, figures)
-    return figures
+    """By the counters."""
+    counts = await stored_counts()
+    sizes: dict[str, int] = {}
+    for each in counts:
+        sizes[each.part] = sizes.get(each.part, 0) + each.bytes
+    originals = sizes.pop("original", 0) + sizes.pop("version", 0)
+    sizes.pop("compressible", 0)
+    twice = sizes.pop("shared", 0)
+    images = sum(each.pieces for each in counts if each.part == "original" and not each.is_trashed)
+    return StorageFigures(originals, sum(sizes.values()) - twice, images)
 
 
 async def search_everything(q: str, links: Links, *, limit: int = MOST_FOUND) -> Found:

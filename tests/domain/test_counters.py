@@ -16,6 +16,7 @@ from portal.audit.actors import SYSTEM
 from portal.errors import PortalError
 from portal.gallery.counters import CounterMismatch, counter_mismatches, fold_counts, recount, stored_counts
 from portal.gallery.disposal import delete_entity, delete_image, restore_image, trash_image
+from portal.gallery.renditions import render_all
 from portal.imaging.presets import READY
 from portal.integrity.fsck import check_rows
 from tests import samples
@@ -63,8 +64,11 @@ async def test_a_picture_is_counted_through_its_whole_life(studio: Studio) -> No
     assert (await total("card", is_trashed=True))[0] == 1
     assert await counter_mismatches() == []
     await restore_image(image_id, actor=SYSTEM)
-    await studio.replace(image_id)
+    await studio.replace(image_id, ready=False)
+    assert await total("version_set") == await total("shared")
+    await render_all(image_id, store=studio.store, pool=studio.pool)
     assert (await total("version_set"))[0] == len(READY)
+    assert await total("shared") == (0, 0)
     assert await counter_mismatches() == []
     await delete_image(image_id, actor=SYSTEM, deletes_per_hour=0)
     assert await stored_counts() == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -196,23 +195,6 @@ async def test_an_empty_portal_has_statistics_too(viewer: httpx.AsyncClient):
     assert found["compression"]["saved_percent"] is None
     assert found["compression"]["best"] is None
     assert (found["cache"]["hits"], found["cache"]["ratio"]) == (0, None)
-
-
-async def test_sums_over_all_pictures_are_made_once_however_many_ask(
-    app: Litestar, viewer: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-):
-    sums: list[str] = []
-    fetch = database.fetch
-
-    async def noted(sql: str, *arguments: Any) -> Any:
-        if "GROUP BY e.type" in sql:
-            sums.append(sql)
-        return await fetch(sql, *arguments)
-
-    monkeypatch.setattr(database, "fetch", noted)
-    await asyncio.gather(*(said(viewer) for _ in range(20)))
-    await said(viewer)
-    assert len(sums) == 1
 
 
 async def test_the_lists_name_what_nobody_sees_what_weighs_too_much_and_unasked_sizes(
