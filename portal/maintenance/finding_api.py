@@ -29,7 +29,7 @@ _JOBS: Final = {"full": CHECK, "recheck": RECHECK}
 _FINISHED: Final = ResponseSpec(JobView, description="Finished, well or not: see `state`")
 _UNDER_WAY: Final = ResponseSpec(JobView, description="Under way; `Location` says where to ask")
 
-State = Annotated[str | None, QueryParameter(query="state", description=f"One of {', '.join(STATES)}; all without")]
+State = Annotated[str | None, QueryParameter(name="state", description=f"One of {', '.join(STATES)}; all without")]
 Kind = Annotated[str | None, QueryParameter(description=f"One of {', '.join(KINDS)}; all without")]
 
 
