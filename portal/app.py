@@ -47,9 +47,11 @@ from portal.gallery import pages as gallery_pages
 from portal.gallery.intake import Intake
 from portal.idempotency import Presence
 from portal.imaging.turnstile import Turnstile
+from portal.maintenance import advice_pages, preset_api, preset_pages
 from portal.maintenance import api as maintenance_api
 from portal.maintenance import finding_api, health_api, health_pages, metrics, show_pages
 from portal.maintenance import pages as maintenance_pages
+from portal.maintenance.advice_twins import TwinFinder
 from portal.maintenance.figures import Figures
 from portal.maintenance.health.verdict import Health
 from portal.media import api as media_api
@@ -109,6 +111,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
             "denials": Denials(),
             "figures": Figures(usage, parts.cache, settings),
             "shell_counts": shell_counts,
+            "twin_finder": TwinFinder(),
             "health": watched,
             "alarms": lambda: watched.alarms,
         }
@@ -220,6 +223,9 @@ def _routers() -> list[Any]:
         maintenance_api.router,
         finding_api.router,
         maintenance_pages.router,
+        advice_pages.router,
+        preset_api.router,
+        preset_pages.router,
         health_api.router,
         health_pages.router,
         show_pages.router,
