@@ -49,7 +49,7 @@ from portal.idempotency import Presence
 from portal.imaging.turnstile import Turnstile
 from portal.maintenance import advice_pages, preset_api, preset_pages
 from portal.maintenance import api as maintenance_api
-from portal.maintenance import finding_api, health_api, health_pages, metrics, show_pages
+from portal.maintenance import finding_api, health_api, health_pages, job_api, metrics, performance_pages, show_pages
 from portal.maintenance import pages as maintenance_pages
 from portal.maintenance.advice_twins import TwinFinder
 from portal.maintenance.figures import Figures
@@ -221,6 +221,7 @@ def _routers() -> list[Any]:
         embed_api.router,
         key_pages.router,
         maintenance_api.router,
+        job_api.router,
         finding_api.router,
         maintenance_pages.router,
         advice_pages.router,
@@ -229,6 +230,7 @@ def _routers() -> list[Any]:
         health_api.router,
         health_pages.router,
         show_pages.router,
+        performance_pages.router,
         metrics.router,
     ]
 

@@ -40,7 +40,12 @@ class Parts:
         cache = Cache(settings.cache_dir, settings.cache_max_bytes, settings.free_space_bytes)
         timings = Timings()
         return cls(
-            settings, Store(settings.storage_dir), RenderPool(settings.workers, timings=timings), links, cache, timings
+            settings,
+            Store(settings.storage_dir, timings=timings),
+            RenderPool(settings.workers, timings=timings),
+            links,
+            cache,
+            timings,
         )
 
     def tasks(self) -> dict[str, Task]:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import itertools
 from collections.abc import Iterator
 from typing import Final
 
 import structlog
 from litestar import Response, Router, get
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
 
-from portal import database
 from portal.accounts.guards import permit
 from portal.errors import NotFound, Unauthenticated
-from portal.gallery.intake import Intake
-from portal.imaging.pool import RenderPool
-from portal.jobs.queue import queue_counts
-from portal.maintenance.health.check import RANK
+from portal.histogram import BOUNDS, Histogram
+from portal.maintenance import measures, measures_here
+from portal.maintenance.families import Family, gauge
 from portal.maintenance.health.verdict import Health
-from portal.maintenance.figures import Figures
-from portal.maintenance.statistics import stored_figures
 from portal.web.parameters import Http
 from portal.web.security import is_loopback
 
@@ -29,7 +27,6 @@ log = structlog.get_logger()
 
 # Whoever sets one of these stands between us and somebody else.
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
-_BY_SIZE: Final = ["size", "format"]
 
 
 class _Families:
@@ -52,7 +49,8 @@ async def metrics(request: Http) -> Response[bytes]:
     """To callers on this machine that come without a proxy; to others with PORTAL_METRICS_TOKEN as bearer token."""
     refuse_strangers(request)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families([*await _of_all(request), *_of_this_process(request), _health(request)]))
+    families = [*await _of_all(request), *_of_this_process(request), *await asyncio.to_thread(measures_here.memory)]
+    registry.register(_Families([_metric(each) for each in families]))
     ProcessCollector(registry=registry)
     body = await asyncio.to_thread(generate_latest, registry)
     return Response(body, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
@@ -80,69 +78,54 @@ def _is_of_this_machine(request: Http) -> bool:
     return is_loopback(request.client.host)
 
 
-async def _of_all(request: Http) -> list[Metric]:
+async def _of_all(request: Http) -> list[Family]:
     """From the database, so that every process says the same; without it, that it is away."""
-    figures: Figures = request.app.state.figures
-    is_up = GaugeMetricFamily("portal_database_up", "1 when the database answers.")
+    state = request.app.state
+    kinds = tuple(sorted(state.parts.tasks()))
+    readers = (
+        measures.served,
+        lambda: measures.queue(kinds),
+        measures.images,
+        lambda: measures.disk(state.figures),
+        measures.stages,
+        measures.schedules,
+    )
     try:
-        found = [*await _served(), await _queue(), *await _images(figures)]
+        found = [family for read in readers for family in await read()]
     except Exception as error:  # whatever it is: the process's own gauges are all the more wanted now
         log.warning("metrics without database", error=repr(error))
         found = []
-    is_up.add_metric([], 1 if found else 0)
-    return [is_up, *found]
+    return [gauge("portal_database_up", "1 when the database answers.", 1 if found else 0), *found]
 
 
-async def _served() -> list[Metric]:
-    rows = await database.fetch(
-        """SELECT preset, format, sum(hits)::bigint AS hits, sum(misses)::bigint AS misses, sum(bytes)::bigint AS bytes
-           FROM served_day GROUP BY preset, format ORDER BY preset, format"""
-    )
-    requests = CounterMetricFamily("portal_served_requests", "Pictures served, 304s included.", labels=_BY_SIZE)
-    sent = CounterMetricFamily("portal_served_bytes", "Bytes of pictures served.", labels=_BY_SIZE)
-    hits = CounterMetricFamily(
-        "portal_served_cache_hits", "Pictures served out of memory or the cache, or as 304.", labels=_BY_SIZE
-    )
-    misses = CounterMetricFamily(
-        "portal_served_cache_misses", "Pictures read from the store, made, or not made yet.", labels=_BY_SIZE
-    )
-    for row in rows:
-        labels = [row["preset"], row["format"]]
-        requests.add_metric(labels, row["hits"] + row["misses"])
-        sent.add_metric(labels, row["bytes"])
-        hits.add_metric(labels, row["hits"])
-        misses.add_metric(labels, row["misses"])
-    return [requests, sent, hits, misses]
+def _of_this_process(request: Http) -> list[Family]:
+    state = request.app.state
+    watched: Health = state.health
+    return [
+        *measures_here.requests(state.requests),
+        *measures_here.decoders(state.parts.pool, state.intake.in_hand),
+        *measures_here.connections(),
+        *measures_here.build(),
+        *measures.health(watched.kept.checks if watched.kept is not None else ()),
+    ]
 
 
-async def _queue() -> Metric:
-    counts = await queue_counts()
-    jobs = GaugeMetricFamily("portal_jobs", "Jobs in the queue.", labels=["state"])
-    for state in ("waiting", "active", "failed"):
-        jobs.add_metric([state], getattr(counts, state))
-    return jobs
+def _metric(family: Family) -> Metric:
+    if family.kind == "histogram":
+        found = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+        for labels, each in family.histograms.items():
+            found.add_metric(list(labels), _cumulated(each), each.seconds)
+        return found
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = kind(family.name, family.help, labels=family.labels)
+    for labels, value in family.values.items():
+        metric.add_metric(list(labels), value)
+    return metric
 
 
-async def _images(figures: Figures) -> list[Metric]:
-    stored = await stored_figures()
-    images = GaugeMetricFamily("portal_images", "Pictures, by status; those in the trash apart.", labels=["status"])
-    size = GaugeMetricFamily("portal_original_bytes", "Bytes of their originals.", labels=["status"])
-    for status, amount in [*stored.by_status.items(), ("trash", stored.trash)]:
-        images.add_metric([status], amount.count)
-        size.add_metric([status], amount.bytes)
-    return [images, size]
-
-
-def _of_this_process(request: Http) -> list[Metric]:
-    intake: Intake = request.app.state.intake
-    pool: RenderPool = request.app.state.parts.pool
-    uploads = GaugeMetricFamily("portal_uploads_in_hand", "Uploads under way in this process.", value=intake.in_hand)
-    busy = GaugeMetricFamily("portal_decoders_busy", "Pictures being decoded in this process.", labels=["lane"])
-    limit = GaugeMetricFamily("portal_decoders_limit", "How many may be at a time.", labels=["lane"])
-    for lane, (taken, places) in pool.places.items():
-        busy.add_metric([lane], taken)
-        limit.add_metric([lane], places)
-    return [uploads, busy, limit]
+def _cumulated(each: Histogram) -> list[tuple[str, float]]:
+    bounds = [*(floatToGoString(bound) for bound in BOUNDS), "+Inf"]
+    return list(zip(bounds, itertools.accumulate(each.buckets), strict=True))
 
 
 def _health(request: Http) -> Metric:

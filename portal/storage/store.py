@@ -21,6 +21,8 @@ from typing import Final
 from uuid import uuid4
 
 from portal.errors import Gone, Unavailable
+from portal.histogram import Timings
+from portal.storage.counted import counted
 from portal.storage.disk import Disk, plain_words
 from portal.storage.keys import TEMP
 
@@ -56,9 +58,10 @@ class Store:
     Every method raises DiskFull when there is no room, and Unavailable when the disk does not do what it is asked.
     """
 
-    def __init__(self, root: Path, disk: Disk | None = None) -> None:
+    def __init__(self, root: Path, disk: Disk | None = None, timings: Timings | None = None) -> None:
         self.root = root
         self.disk = disk or Disk()
+        self.timings = Timings() if timings is None else timings
         self._turns = asyncio.Semaphore(TURNS)
         self._lasting: set[tuple[str, ...]] = set()  # folders whose name is known to be on the disk
 
@@ -77,6 +80,7 @@ class Store:
         """Durable when it returns. An object of this name is replaced, whole."""
         await self.put_many([(key, data)])
 
+    @counted("write")
     async def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
         """All durable when it returns: each file is synced, then each folder once."""
         await asyncio.to_thread(self._put_many, items)
@@ -86,18 +90,22 @@ class Store:
         and others need a connection to the database."""
         return self._turns
 
+    @counted("write")
     async def put_new(self, key: str, data: bytes) -> None:
         """Durable when it returns; on an error nothing is left. Raises KeyTaken where there is an object of this name."""
         await asyncio.to_thread(self._put_new, key, data)
 
+    @counted("adopt")
     async def adopt(self, path: Path, key: str) -> None:
         """Take over a file as `put_new` takes bytes; `path` is gone then. A rename when it lies in temp/, else a copy."""
         await asyncio.to_thread(self._adopt, path, key)
 
+    @counted("read")
     async def read(self, key: str) -> bytes:
         """Raises Gone when the bytes are not there."""
         return await asyncio.to_thread(self._read, key)
 
+    @counted("open")
     async def open(self, key: str) -> FileIO:
         """To read piece by piece, and to be closed. Raises Gone when the bytes are not there."""
         return await asyncio.to_thread(self.open_now, key)
@@ -106,10 +114,12 @@ class Store:
         """For reading by a child process. Raises ValueError for a key that leads out of the root."""
         return self.root.joinpath(*_parts(key))
 
+    @counted("size")
     async def size(self, key: str) -> int | None:
         """In bytes; None when there is no such object."""
         return await asyncio.to_thread(self._size, key)
 
+    @counted("delete")
     async def delete(self, keys: Iterable[str]) -> int:
         """How many were there; those that are missing are fine."""
         return await asyncio.to_thread(self._delete, list(keys))
