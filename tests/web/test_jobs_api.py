@@ -13,10 +13,17 @@ from litestar import Litestar
 
 from portal import database
 from portal.maintenance.cleanup import CLEANUP
+from tests import samples
+from tests.factories import make_entity
 from tests.web.whole_app import caller, working_app
 
-FIELDS = {"id", "kind", "state", "progress", "result", "error", "created_at", "finished_at"}
+FIELDS = {"id", "kind", "state", "progress", "result", "error", "created_at", "finished_at"} | {
+    "attempts",
+    "retry_of",
+    "started_at",
+}
 CLEAN = "/api/images/cleanup"
+RERENDER = "/api/images/rerender"
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +119,8 @@ async def test_a_failed_job_says_why(viewer: httpx.AsyncClient, admin: httpx.Asy
     await give_up({"job": job["id"]}, "It was tried three times.")
     found = (await viewer.get(f"/api/jobs/{job['id']}")).json()
     assert (found["state"], found["result"]) == ("failed", None)
-    assert found["error"] == {"code": "failed", "message": "It was tried three times."}
+    assert found["error"]["code"] == "failed"
+    assert found["error"]["message"].startswith("It was tried three times. The folder for pictures is not mounted")
 
 
 async def test_a_second_cleanup_is_told_since_when_the_first_one_runs(admin: httpx.AsyncClient, app: Litestar) -> None:
@@ -135,3 +143,87 @@ async def test_only_an_admin_cleans_up(viewer: httpx.AsyncClient, app: Litestar)
         client = await caller(app, role)
         assert (await client.post(CLEAN, content=json.dumps({}))).status_code == status
     assert (await (await caller(app, None)).get("/api/jobs")).status_code == 401
+
+
+async def test_jobs_are_found_by_state_and_kind(admin: httpx.AsyncClient, viewer: httpx.AsyncClient, app: Litestar):
+    first, second = [(await admin.post(CLEAN)).json()["id"] for _ in range(2)]
+    await admin.post(RERENDER, json={"which": "missing"})
+    await work(app, first)
+
+    async def found(query: str) -> list[str]:
+        return [job["id"] for job in (await viewer.get(f"/api/jobs?{query}")).json()["jobs"]]
+
+    assert await found("state=succeeded") == [first]
+    assert await found("state=queued&kind=cleanup") == [second]
+    assert len(await found("kind=rerender")) == 1
+    assert await found("kind=nothing") == []
+    assert len(await found("state=")) == 3
+    assert (await viewer.get("/api/jobs?state=lost")).status_code == 422
+
+
+async def test_a_job_is_ended_and_tried_again_over_the_api(admin: httpx.AsyncClient, app: Litestar):
+    job_id = (await admin.post(CLEAN)).json()["id"]
+    assert (await admin.post(f"/api/jobs/{job_id}/retry")).status_code == 409
+    answer = await admin.post(f"/api/jobs/{job_id}/cancel")
+    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+    assert (await admin.post(f"/api/jobs/{job_id}/cancel")).status_code == 409
+    await work(app, job_id)  # a worker that had it in hand already
+    assert (await admin.get(f"/api/jobs/{job_id}")).json()["state"] == "cancelled"
+    again = await admin.post(f"/api/jobs/{job_id}/retry")
+    new = again.json()
+    assert (again.status_code, new["state"], new["retry_of"]) == (202, "queued", job_id)
+    assert again.headers["location"] == f"/api/jobs/{new['id']}"
+    assert (await admin.post(f"/api/jobs/{job_id}/retry")).json()["id"] == new["id"]
+    await work(app, new["id"])
+    assert (await admin.post(f"/api/jobs/{new['id']}/cancel")).status_code == 409
+    for verb in ("cancel", "retry"):
+        for unknown in (UUID(int=7), "x"):
+            assert (await admin.post(f"/api/jobs/{unknown}/{verb}")).status_code == 404
+
+
+async def test_kinds_are_paused_and_resumed_over_the_api(admin: httpx.AsyncClient):
+    said = (await admin.post("/api/jobs/pause", json={"kind": "render"})).json()
+    assert [(each["kind"], each["paused_by"]) for each in said["paused"]] == [("render", "token:admin")]
+    everything = (await admin.post("/api/jobs/pause", json={"kind": "all"})).json()["paused"]
+    assert {"render", "purge", "cleanup", "rerender"} <= {each["kind"] for each in everything}
+    assert (await admin.post("/api/jobs/resume", json={"kind": "all"})).json() == {"paused": []}
+    for sent in ({}, {"kind": "nothing"}, {"kind": 7}, {"kind": "render", "why": "x"}):
+        assert (await admin.post("/api/jobs/pause", json=sent)).status_code == 422
+
+
+async def test_an_upload_while_rendering_is_paused_is_stored_and_waits(admin: httpx.AsyncClient):
+    await admin.post("/api/jobs/pause", json={"kind": "render"})
+    ref = await make_entity()
+    answer = await admin.post(
+        "/api/images/upload",
+        data={"entity_type": ref.type, "entity_id": ref.id},
+        files={"file": ("mug.jpg", samples.jpeg(64, 48))},
+        headers={"prefer": "wait=1"},
+    )
+    assert (answer.status_code, answer.json()["status"]) == (201, "pending")
+    assert await database.fetch_value("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'render'") == 1
+
+
+async def test_pictures_are_made_again_over_the_api(admin: httpx.AsyncClient, app: Litestar):
+    answer = await admin.post(RERENDER, json={"which": "all"})
+    job = answer.json()
+    assert (answer.status_code, job["kind"], job["state"]) == (202, "rerender", "queued")
+    await app.state.parts.tasks()["rerender"].run({"job": job["id"]})
+    done = (await admin.get(f"/api/jobs/{job['id']}")).json()
+    assert (done["state"], done["result"]) == ("succeeded", {"pictures": 0, "failed": 0})
+    for sent in (
+        {},
+        {"which": "some"},
+        {"which": "selected"},
+        {"which": "all", "x": 1},
+        {"which": "selected", "ids": [1]},
+    ):
+        assert (await admin.post(RERENDER, json=sent)).status_code == 422
+    for body in (b"", b"[]", b"["):
+        assert (await admin.post(RERENDER, content=body)).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/api/jobs/pause", "/api/jobs/resume", f"/api/jobs/{UUID(int=7)}/retry", RERENDER])
+async def test_only_admins_act_on_jobs(app: Litestar, db: None, path: str):
+    for role, status in ((None, 401), ("viewer", 403), ("editor", 403)):
+        assert (await (await caller(app, role)).post(path, json={"kind": "render"})).status_code == status

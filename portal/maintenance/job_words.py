@@ -1,0 +1,92 @@
+"""Jobs in words: kinds, what one is about, how long it takes, why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+KINDS: Final = {
+    "render": "Renditions",
+    "purge": "Removal of deleted files",
+    "rerender": "Make renditions again",
+    "cleanup": "Cleanup",
+    "check": "Full check",
+    "recheck": "Re-check of findings",
+    "scrub": "Scrub: bytes against checksums",
+    "repair": "Repair",
+    "rollout": "Roll-out of a size",
+}
+_REASONS: Final = {
+    "gone": "Original missing",
+    "failed": "Given up after several tries",
+    "not_an_image": "Cannot be decoded",
+    "hostile_content": "Hostile content",
+    "too_many_pixels": "Too many pixels",
+    "too_many_frames": "Too many frames",
+}
+_NUMBERS: Final = 4  # of a result, said beside it
+
+
+def kind_in_words(kind: str) -> str:
+    return KINDS.get(kind, kind.replace("_", " ").replace("-", " ").capitalize())
+
+
+def reason_in_words(code: str) -> str:
+    return _REASONS.get(code, code.replace("_", " ").capitalize())
+
+
+def job_in_words(kind: str, arguments: Mapping[str, Any]) -> str:
+    """ "Make renditions again: all pictures", "Cleanup, dry run"."""
+    said = kind_in_words(kind)
+    if kind == "rerender":
+        return f"{said}: {_which(arguments)}"
+    return f"{said}, dry run" if arguments.get("dry_run") is True else said
+
+
+def _which(arguments: Mapping[str, Any]) -> str:
+    ids, kind, failed = arguments.get("ids"), arguments.get("entity_type"), arguments.get("failed")
+    if ids:
+        return "one picture" if len(ids) == 1 else f"{len(ids):,} pictures"
+    if failed:
+        return f"failed pictures, “{reason_in_words(str(failed))}”"
+    of = f" of {str(kind).replace('_', ' ')}" if kind else ""
+    of += f" {arguments['entity_id']}" if arguments.get("entity_id") else ""
+    return f"{'pictures that lack some' if arguments.get('which') == 'missing' else 'all pictures'}{of}"
+
+
+def time_left(seconds: float | None) -> str:
+    """ "about 40 s left", "about 3 minutes left"; empty where it is not known."""
+    if seconds is None:
+        return ""
+    return f"about {_duration(seconds)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(round(seconds), 1)}\N{NO-BREAK SPACE}s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} minutes"
+    if seconds < 36 * 3600:
+        return f"{round(seconds / 3600)} hours"
+    return f"{round(seconds / 86400)} days"
+
+
+def ago(seconds: float) -> str:
+    return f"{_duration(seconds)} ago" if seconds >= 1 else "now"
+
+
+def rate_in_words(per_second: float) -> str:
+    """ "8.2/s"; where that were hardly any, "12/min"."""
+    if per_second <= 0:
+        return ""
+    return f"{per_second:.1f}/s" if per_second >= 0.5 else f"{per_second * 60:.0f}/min"
+
+
+def result_in_words(result: Mapping[str, Any] | None) -> str:
+    """Its numbers: "pictures 1,204 · failed 3"."""
+    numbers = [
+        (name, value)
+        for name, value in (result or {}).items()
+        if isinstance(value, int) and not isinstance(value, bool) and (value or name not in ("failed", "errors"))
+    ]
+    return " · ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in numbers[:_NUMBERS])
