@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from portal import database
 from portal.errors import Unavailable
@@ -31,7 +31,7 @@ class Parts:
     pool: RenderPool
     links: Links
     cache: Cache
-    timings: Timings
+    timings: Timings = field(default_factory=Timings)
 
     @classmethod
     def of(cls, settings: Settings) -> Parts:
