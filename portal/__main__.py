@@ -19,6 +19,7 @@ from portal.embed_commands import embed
 from portal.errors import PortalError
 from portal.health_command import health
 from portal.parts import Parts
+from portal.repair_command import repair
 
 ROLE = click.Choice(ROLES)
 
@@ -243,6 +244,7 @@ def fsck(is_json: bool) -> None:
 
 main.add_command(embed)
 main.add_command(health)
+main.add_command(repair)
 
 
 if __name__ == "__main__":

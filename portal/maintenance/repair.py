@@ -7,17 +7,16 @@ is killed leaves the old or the new, and the next run ends it. A dry run changes
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
 from uuid import UUID
 
 from portal.audit.actors import Actor
 from portal.entities.kinds import EntityRef
 from portal.errors import Conflict, FileRefused, FormError, Gone, NotFound
 from portal.imaging.pool import RenderPool
-from portal.integrity.findings import KINDS, FindingView, end_finding, get_finding, open_by_kind, open_findings
+from portal.integrity.findings import FindingView, end_finding, get_finding, open_by_kind, open_findings
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
 from portal.jobs.progress import Report, no_report
@@ -31,6 +30,7 @@ from portal.storage.store import Store
 
 REPAIR: Final = "repair"
 MOST_OUTCOMES: Final = 200
+ENDS: Final = ("planned", "repaired", "refused", "gone")
 
 Verb = Callable[[FindingView, Room], Awaitable[Outcome]]
 
@@ -56,13 +56,31 @@ _NOT_OURS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Of the open findings: all (None), or those of these ids or kinds. `adopt_into`: a single orphaned object becomes a
-    picture, of this entity or (`""`) of whose its key says it is."""
+    """Of the open findings: all (None), or those of these ids or kinds. `is_adoption`: an orphaned object becomes a picture,
+    of `adopt_into` or (None) of whose its key says it is."""
 
     finding_ids: tuple[UUID, ...] | None = None
     kinds: tuple[str, ...] | None = None
     adopt_into: EntityRef | None = None
     is_adoption: bool = False
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Selection:
+        """As a job's arguments say it."""
+        ids, kinds, into = arguments.get("finding_ids"), arguments.get("kinds"), arguments.get("adopt_into")
+        return cls(
+            None if ids is None else tuple(UUID(each) for each in ids),
+            None if kinds is None else tuple(kinds),
+            EntityRef(*into.split("/", 1)) if into else None,
+            into is not None,
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "finding_ids": None if self.finding_ids is None else [str(each) for each in self.finding_ids],
+            "kinds": None if self.kinds is None else list(self.kinds),
+            "adopt_into": str(self.adopt_into or "") if self.is_adoption else None,
+        }
 
     @property
     def is_all(self) -> bool:
@@ -77,7 +95,7 @@ class OfKind:
     repaired: int = 0
     refused: int = 0
     gone: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +120,19 @@ class RepairReport:
     left_out: int = 0
 
     @property
-    def planned(self) -> int:
-        return sum(each.planned for each in self.kinds.values())
+    def totals(self) -> dict[str, int]:
+        """Over all kinds: planned, repaired, refused, gone."""
+        return {each: sum(getattr(of_kind, each) for of_kind in self.kinds.values()) for each in ENDS}
 
-    @property
-    def repaired(self) -> int:
-        return sum(each.repaired for each in self.kinds.values())
-
-    @property
-    def refused(self) -> int:
-        return sum(each.refused for each in self.kinds.values())
+    def as_result(self) -> dict[str, Any]:
+        """As a job's result and the API say it."""
+        return {"dry_run": self.dry_run, "checked": self.checked, **self.totals, **asdict(self)}
 
     def add(self, finding: FindingView, outcome: Outcome) -> None:
         of_kind = self.kinds.setdefault(finding.kind, OfKind())
         setattr(of_kind, outcome.outcome, getattr(of_kind, outcome.outcome) + 1)
         if outcome.outcome == "refused":
-            of_kind.reasons[outcome.detail] += 1
+            of_kind.reasons[outcome.detail] = of_kind.reasons.get(outcome.detail, 0) + 1
         if len(self.outcomes) >= MOST_OUTCOMES:
             self.left_out += 1
             return
@@ -205,7 +220,3 @@ def in_order(findings: Collection[FindingView]) -> list[FindingView]:
     """As they are repaired."""
     places = {kind: place for place, kind in enumerate(VERBS)}
     return sorted(findings, key=lambda each: places.get(each.kind, len(places)))
-
-
-def is_kind(word: str) -> bool:
-    return word in KINDS

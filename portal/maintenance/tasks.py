@@ -14,6 +14,7 @@ from portal.jobs.queue import Task
 from portal.maintenance.check_tasks import check_tasks
 from portal.maintenance.cleanup import CLEANUP, clean_up
 from portal.maintenance.preset_rollout import preset_tasks
+from portal.maintenance.repair_tasks import repair_tasks
 from portal.settings import Settings
 from portal.storage.cache import Cache
 from portal.storage.store import Store
@@ -28,4 +29,5 @@ def maintenance_tasks(settings: Settings, store: Store, pool: RenderPool, cache:
         return asdict(await rerender(Pictures.of(arguments), report, report))
 
     own = {CLEANUP: followed(clean, unit="objects"), RERENDER: followed(make_again)}
+    own |= repair_tasks(settings, store, pool)
     return {**own, **check_tasks(settings, store), **preset_tasks()}
