@@ -1,12 +1,11 @@
-"""Cleanup: objects that no row owns, temporary files left over, trash, cache and counts past their days.
+"""Cleanup: objects that no row owns, temporary files left over, trash, cache, quarantine and rows past their days.
 
-A dry run says what it would do. It never deletes a row whose bytes are missing, and nothing younger than the grace.
+A dry run says what it would do. It never deletes a row whose bytes are missing, and nothing younger than the grace. Of however
+many objects it holds a thousand at a time.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -14,13 +13,15 @@ from typing import Final
 from portal import database
 from portal.audit.actors import SYSTEM, Actor
 from portal.audit.service import record
-from portal.errors import Conflict, NotFound
-from portal.gallery.disposal import delete_image
+from portal.errors import Conflict
 from portal.gallery.tasks import purge_objects
-from portal.integrity.objects import in_chunks, is_temporary, older_than, orphaned_of, without_arrivals
+from portal.integrity.objects import is_temporary
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
-from portal.media.usage import forget_old_usage
+from portal.jobs.progress import Report, no_report
+from portal.maintenance.clock_watch import doubt
+from portal.maintenance.quarantine import forget_old_quarantine
+from portal.maintenance.sweeps import Taken, sweep_cache, sweep_objects, sweep_rows, sweep_trash
 from portal.settings import Settings
 from portal.storage.cache import Cache
 from portal.storage.store import ObjectEntry, Store
@@ -33,84 +34,117 @@ MOST_EXAMPLES: Final = 20
 class CleanupReport:
     """Counts and bytes of what was (or, in a dry run, would be) removed; `examples` are some of the keys.
 
-    `pinned_images` stay: their days in the trash are over, but an invoice is pinned to them.
+    `pinned_images` stay: their days in the trash are over, but an invoice is pinned to them. So do `unfound_images`, whose
+    original is not in the store: they are repair's. `doubt`: why the clock is not trusted. `rows`: by what they were.
     """
 
     dry_run: bool
     orphaned_objects: int = 0
+    orphaned_bytes: int = 0
     temp_files: int = 0
+    temp_bytes: int = 0
     trashed_images: int = 0
+    trashed_bytes: int = 0
     pinned_images: int = 0
+    unfound_images: int = 0
     cached_files: int = 0
+    cached_bytes: int = 0
+    quarantined_objects: int = 0
+    quarantined_bytes: int = 0
     usage_rows: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
     examples: list[str] = field(default_factory=list)
+    doubt: str | None = None
 
-    def count(self, entry: ObjectEntry) -> None:
+    @property
+    def pieces(self) -> int:
+        return (
+            self.orphaned_objects
+            + self.temp_files
+            + self.trashed_images
+            + self.cached_files
+            + self.quarantined_objects
+            + sum(self.rows.values())
+        )
+
+    def count_object(self, entry: ObjectEntry) -> None:
         if is_temporary(entry):
             self.temp_files += 1
+            self.temp_bytes += entry.bytes
         else:
             self.orphaned_objects += 1
+            self.orphaned_bytes += entry.bytes
         self.bytes += entry.bytes
         if len(self.examples) < MOST_EXAMPLES:
             self.examples.append(entry.key)
 
+    def count_picture(self, taken: Taken) -> None:
+        if taken.kept is None:
+            self.trashed_images += 1
+            self.trashed_bytes += taken.bytes
+            self.bytes += taken.bytes
+        self.pinned_images += taken.kept == "pinned"
+        self.unfound_images += taken.kept == "unfound"
 
-async def clean_up(*, settings: Settings, store: Store, actor: Actor, dry_run: bool = True) -> CleanupReport:
-    """Raises Running while another process cleans up, Unavailable when the store is not mounted."""
+    def count_cached(self, taken: Taken) -> None:
+        self.cached_files += 1
+        self.cached_bytes += taken.bytes
+        self.bytes += taken.bytes
+
+
+async def clean_up(
+    *,
+    settings: Settings,
+    store: Store,
+    actor: Actor,
+    dry_run: bool = True,
+    by_schedule: bool = False,
+    report: Report = no_report,
+) -> CleanupReport:
+    """`by_schedule`: nobody looks, so nothing goes while the clock is in doubt.
+
+    Raises Running while another process cleans up, Unavailable when the store is not mounted, Conflict for a clock in doubt.
+    """
     async with alone(turns.CLEANUP):
         await store.check_marker()
-        report = CleanupReport(dry_run)
-        await _clean_trash(report, settings)
-        if not dry_run:
-            await purge_objects({}, store=store, cache=Cache(settings.cache_dir))
-        await asyncio.to_thread(_clean_cache, report, settings)
-        report.usage_rows = await forget_old_usage(dry_run=dry_run)
-        grace = timedelta(minutes=settings.grace_minutes)
-        entries = await asyncio.to_thread(lambda: list(older_than(store.walk(), grace)))
-        for chunk in in_chunks(entries):
-            await _clean_objects(report, chunk, store)
-        if not dry_run:
-            async with database.transaction():
-                await record(actor, "maintenance.cleanup", "portal", "store", after=asdict(report))
-    return report
+        found = CleanupReport(dry_run, doubt=await doubt())
+        if found.doubt and by_schedule and actor == SYSTEM and not dry_run:
+            raise Conflict(f"{found.doubt} Nothing was removed; clean up by hand if its time is right.")
+        try:
+            await _sweep(found, settings, store, report)
+        finally:  # also when it was ended on its way: what went, went
+            if not dry_run and found.pieces:
+                async with database.transaction():
+                    await record(actor, "maintenance.cleanup", "portal", "store", after=asdict(found))
+    return found
 
 
-async def _clean_objects(report: CleanupReport, chunk: list[ObjectEntry], store: Store) -> None:
-    leftovers = [entry for entry in chunk if is_temporary(entry)]
-    async with database.transaction():
-        suspects = await orphaned_of([entry for entry in chunk if not is_temporary(entry)])
-        leftovers += await orphaned_of(await without_arrivals(suspects))  # asked again: some have their row by now
+async def _sweep(found: CleanupReport, settings: Settings, store: Store, report: Report) -> None:
+    """What is quickly done first; the walk through the store is the rest."""
+    cache, done = Cache(settings.cache_dir), 0
+    async for pictures in sweep_trash(settings, store, dry_run=found.dry_run):
+        for each in pictures:
+            found.count_picture(each)
+        await report(done := done + len(pictures), None)
+    if not found.dry_run:
+        await purge_objects({}, store=store, cache=cache)
+    async for files in sweep_cache(cache, settings.cache_hours, dry_run=found.dry_run):
+        for each in files:
+            found.count_cached(each)
+        await report(done := done + len(files), None)
+    await _sweep_quarantine(found, settings)
+    found.rows = await sweep_rows(dry_run=found.dry_run)
+    found.usage_rows = found.rows["usage"]
+    grace = timedelta(minutes=settings.grace_minutes)
+    async for looked, leftovers in sweep_objects(store, grace, dry_run=found.dry_run):
         for entry in leftovers:
-            report.count(entry)
-        if not report.dry_run:
-            await store.delete(entry.key for entry in leftovers)
+            found.count_object(entry)
+        await report(done := done + looked, None)
 
 
-async def _clean_trash(report: CleanupReport, settings: Settings) -> None:
-    rows = await database.fetch(
-        """SELECT id, bytes, EXISTS (SELECT 1 FROM pinned_picture AS p WHERE p.image = image.id) AS is_pinned
-           FROM image WHERE trashed_at < now() - make_interval(days => $1) ORDER BY trashed_at""",
-        settings.trash_days,
-    )
-    for row in rows:
-        if row["is_pinned"]:
-            report.pinned_images += 1
-            continue
-        report.trashed_images += 1
-        report.bytes += row["bytes"]
-        if not report.dry_run:
-            with contextlib.suppress(
-                NotFound, Conflict
-            ):  # somebody was first, has just restored it or pinned an invoice to it
-                await delete_image(row["id"], actor=SYSTEM, deletes_per_hour=0, only_from_trash=True)
-
-
-def _clean_cache(report: CleanupReport, settings: Settings) -> None:
-    for path in Cache(settings.cache_dir).expired(timedelta(hours=settings.cache_hours)):
-        with contextlib.suppress(OSError):  # another process sweeps as well, and one that can't go holds up no other
-            size = path.lstat().st_size
-            if not report.dry_run:
-                path.unlink()
-            report.bytes += size
-            report.cached_files += 1
+async def _sweep_quarantine(found: CleanupReport, settings: Settings) -> None:
+    if await database.fetch_value("SELECT EXISTS (SELECT FROM quarantined WHERE removed_at IS NULL)"):
+        forgotten = await forget_old_quarantine(settings.quarantine_dir, dry_run=found.dry_run)
+        found.quarantined_objects, found.quarantined_bytes = forgotten.pieces, forgotten.bytes
+        found.bytes += forgotten.bytes

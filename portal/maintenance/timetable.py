@@ -6,13 +6,16 @@ from collections.abc import Container
 
 from portal.jobs.schedules import Schedule
 from portal.maintenance.cleanup import CLEANUP
+from portal.maintenance.housekeeping import KEEP_COUNTS, NOTE_DAY
 from portal.settings import Settings
 
 
 def timetable(settings: Settings, kinds: Container[str]) -> list[Schedule]:
     """Those whose kind is known. What runs often is housekeeping (`is_followed=False`): no row of `job` for each run."""
     schedules = [
-        Schedule("cleanup", "Clean up", settings.cleanup_cron, CLEANUP, {"dry_run": False}),
+        Schedule("cleanup", "Clean up", settings.cleanup_cron, CLEANUP, {"dry_run": False, "by_schedule": True}),
         Schedule("scrub", "Check bytes against their checksums", settings.scrub_cron, "scrub"),
+        Schedule("keep_counts", "Fold the counters, look at the clock", "*/3 * * * *", KEEP_COUNTS, is_followed=False),
+        Schedule("note_day", "Note what is stored for the day", "50 5,11,17,23 * * *", NOTE_DAY, is_followed=False),
     ]
     return [each for each in schedules if each.kind in kinds]

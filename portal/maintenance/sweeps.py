@@ -1,0 +1,130 @@
+"""The sweeps of a cleanup, one for each kind of what can go. Each says what it took, or in a dry run would take."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from portal import database
+from portal.accounts.service import forget_expired
+from portal.audit.actors import SYSTEM
+from portal.errors import Conflict, NotFound
+from portal.gallery.disposal import delete_image
+from portal.idempotency import KEEP_HOURS
+from portal.integrity.objects import is_temporary, older_than, orphaned_of, without_arrivals
+from portal.media.usage import forget_old_usage
+from portal.settings import Settings
+from portal.storage.cache import Cache
+from portal.storage.keys import original_key
+from portal.storage.look import walked
+from portal.storage.store import ObjectEntry, Store
+
+JOB_DAYS: Final = 90
+AT_ONCE: Final = 200
+# All bytes of a picture: a set of renditions that it shares with an old version counts once.
+_TRASH: Final = """
+    SELECT i.id, i.trashed_at, i.version, i.extension, e.type,
+           EXISTS (SELECT FROM pinned_picture p WHERE p.image = i.id) AS is_pinned,
+           (SELECT sum(p.bytes) FROM image_parts(i.bytes, i.renditions, false) AS p WHERE p.part <> 'compressible')::bigint
+           + coalesce((SELECT sum(p.bytes) FROM image_version v CROSS JOIN LATERAL
+                version_parts(v.bytes, CASE WHEN v.renditions = i.renditions THEN '{}' ELSE v.renditions END) AS p
+                WHERE v.image = i.id), 0)::bigint AS bytes
+    FROM image i JOIN entity e ON e.pk = i.entity
+    WHERE i.trashed_at < now() - make_interval(days => $1) AND (i.trashed_at, i.id) > ($2, $3)
+    ORDER BY i.trashed_at, i.id LIMIT $4
+"""
+_PAST: Final = "created_at < now() - make_interval(hours => $1)"
+_OLD_JOBS: Final = "finished_at < now() - make_interval(days => $1)"
+
+
+class Taken(NamedTuple):
+    """`kept`: why something past its days stays: pinned or unfound."""
+
+    bytes: int
+    key: str | None = None
+    kept: str | None = None
+
+
+async def now_of_both() -> datetime:
+    """The earlier of this machine's clock and the database's: what one of them alone calls old is not."""
+    return min(datetime.now(UTC), await database.fetch_value("SELECT clock_timestamp()"))
+
+
+async def sweep_trash(settings: Settings, store: Store, *, dry_run: bool) -> AsyncIterator[list[Taken]]:
+    """Pictures past their days in the trash. One whose original is not in the store is repair's: it stays."""
+    last: tuple[datetime, UUID] = datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0)
+    while rows := await database.fetch(_TRASH, settings.trash_days, *last, AT_ONCE):
+        yield [await _take_picture(row, store, dry_run=dry_run) for row in rows]
+        last = rows[-1]["trashed_at"], rows[-1]["id"]
+
+
+async def _take_picture(row: Any, store: Store, *, dry_run: bool) -> Taken:
+    if row["is_pinned"]:
+        return Taken(0, kept="pinned")
+    if await store.size(original_key(row["type"], row["id"], row["version"], row["extension"])) is None:
+        return Taken(0, kept="unfound")
+    if not dry_run:
+        try:
+            await delete_image(row["id"], actor=SYSTEM, deletes_per_hour=0, only_from_trash=True)
+        except (NotFound, Conflict):  # somebody was first, has just restored it or pinned an invoice to it
+            return Taken(0, kept="changed")
+    return Taken(row["bytes"])
+
+
+async def sweep_objects(
+    store: Store, grace: timedelta, *, dry_run: bool
+) -> AsyncIterator[tuple[int, list[ObjectEntry]]]:
+    """Of so many objects at a time those that nobody owns, temporary files among them: often none."""
+    async for chunk in walked(store):
+        old = list(older_than(chunk, grace, await now_of_both()))
+        suspects = await orphaned_of([entry for entry in old if not is_temporary(entry)])
+        leftovers = [entry for entry in old if is_temporary(entry)]
+        if not suspects and not leftovers:
+            yield len(chunk), []
+            continue
+        async with database.transaction():
+            leftovers += await orphaned_of(await without_arrivals(suspects))  # asked again: some have their row by now
+            if not dry_run:
+                await store.delete(entry.key for entry in leftovers)
+        yield len(chunk), leftovers
+
+
+async def sweep_cache(cache: Cache, hours: int, *, dry_run: bool) -> AsyncIterator[list[Taken]]:
+    paths = cache.expired(timedelta(hours=hours))
+    while (taken := await asyncio.to_thread(_take_files, paths, dry_run)) is not None:
+        yield taken
+
+
+def _take_files(paths: Iterator[Path], dry_run: bool) -> list[Taken] | None:
+    """Of the next ones; None after the last. Blocks."""
+    chunk = list(islice(paths, AT_ONCE))
+    taken: list[Taken] = []
+    for path in chunk:
+        with contextlib.suppress(OSError):  # another process sweeps as well, and one that can't go holds up no other
+            size = path.lstat().st_size
+            if not dry_run:
+                path.unlink()
+            taken.append(Taken(size))
+    return taken if chunk else None
+
+
+async def sweep_rows(*, dry_run: bool) -> dict[str, int]:
+    """Rows that mean nothing any more: signed-out sessions and used links, answers kept for a repeated POST, old jobs, counts
+    of use past their days."""
+    usage = await forget_old_usage(dry_run=dry_run)
+    if dry_run:
+        jobs = await database.fetch_value(f"SELECT count(*) FROM job WHERE {_OLD_JOBS}", JOB_DAYS)  # noqa: S608 - a constant
+        answers = await database.fetch_value(f"SELECT count(*) FROM idempotency WHERE {_PAST}", KEEP_HOURS)  # noqa: S608 - a constant
+        return {"usage": usage, "jobs": jobs, "answers": answers, "sessions": 0}
+    return {
+        "usage": usage,
+        "jobs": await database.execute(f"DELETE FROM job WHERE {_OLD_JOBS}", JOB_DAYS),  # noqa: S608 - a constant
+        "answers": await database.execute(f"DELETE FROM idempotency WHERE {_PAST}", KEEP_HOURS),  # noqa: S608 - a constant
+        "sessions": await forget_expired(),
+    }
