@@ -25,7 +25,7 @@ from portal.audit.actors import SYSTEM, Actor
 from portal.audit.service import request_id
 from portal.errors import NotFound, Running
 from portal.jobs.progress import start_job
-from portal.jobs.queue import BULK, enqueue
+from portal.jobs.queue import USUAL, enqueue
 from portal.jobs.tracing import schedule_name
 
 log = structlog.get_logger()
@@ -199,7 +199,8 @@ async def _enqueue(schedule: Schedule, actor: Actor) -> UUID | None:
     request = request_id.set(request_id.get() or secrets.token_hex(8))
     try:
         if not schedule.is_followed:
-            await enqueue(schedule.kind, dict(schedule.arguments), priority=BULK, dedupe=_state_name(schedule.name))
+            # before what is in bulk: an import of a hundred thousand would hold it up for hours
+            await enqueue(schedule.kind, dict(schedule.arguments), priority=USUAL, dedupe=_state_name(schedule.name))
             return None
         job_id = await start_job(schedule.kind, dict(schedule.arguments), actor=actor)
         await database.execute("UPDATE schedule SET job = $2 WHERE name = $1", schedule.name, job_id)
