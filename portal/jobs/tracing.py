@@ -20,6 +20,8 @@ from portal.audit.service import request_id
 
 log = structlog.get_logger()
 
+LONG_SECONDS: Final = 1.0
+
 # Set by who starts what runs by the clock, so that its end can be noted.
 schedule_name: Final[ContextVar[str | None]] = ContextVar("schedule_name", default=None)
 
@@ -46,9 +48,9 @@ def told(job: Job) -> Iterator[None]:
                 outcome = type(error).__name__
                 raise
             finally:
-                is_housekeeping = "schedule" in headers and outcome == "done"  # some of it runs every minute
                 seconds = round(time.perf_counter() - began, 3)
-                (log.debug if is_housekeeping else log.info)("job ends", outcome=outcome, seconds=seconds)
+                is_usual = outcome == "done" and seconds < LONG_SECONDS  # there may be hundreds of thousands
+                (log.debug if is_usual else log.info)("job ends", outcome=outcome, seconds=seconds)
     finally:
         request_id.reset(mark)
 

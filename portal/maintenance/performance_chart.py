@@ -8,7 +8,7 @@ from typing import Final
 
 WIDTH: Final = 560
 HEIGHT: Final = 180
-_LEFT, _TOP, _BOTTOM = 52, 14, 150
+_LEFT, _TOP, _BOTTOM = 70, 14, 150
 _STEPS: Final = 3
 _LABEL_EVERY: Final = 15
 
@@ -107,10 +107,10 @@ def _chart(
 
 
 def _round_up(most: float) -> float:
-    """To 3, 6, 15 or 30 times a power of ten: three steps lead up to it in round numbers."""
+    """To 3, 6, 9, 12, 15 or 30 times a power of ten: three steps lead up to it in round numbers."""
     unit = 0.0001
     while True:
-        for step in (3, 6, 15):
+        for step in (3, 6, 9, 12, 15):
             if most <= step * unit:
                 return step * unit
         unit *= 10

@@ -17,6 +17,7 @@ from portal.web.parameters import TheSettings
 from portal.web.rendering import AnyRequest, page
 
 SLOWEST: Final = 12
+_NBSP: Final = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,10 @@ def in_words(seconds: float | None) -> str:
         return "0"
     if seconds < 0.9995:
         ms = seconds * 1000
-        return f"{ms:.1f} ms" if ms < 9.95 else f"{ms:.0f} ms"
+        return f"{ms:.1f}{_NBSP}ms" if ms < 9.95 else f"{ms:.0f}{_NBSP}ms"
     if seconds == BOUNDS[-1]:
-        return "10 s or more"
-    return f"{seconds:.3g} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+        return f"10{_NBSP}s or more"
+    return f"{seconds:.3g}{_NBSP}s" if seconds < 90 else f"{seconds / 60:.0f}{_NBSP}min"
 
 
 def rate_in_words(value: float) -> str:
