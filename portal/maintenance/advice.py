@@ -172,7 +172,7 @@ async def silent_galleries(*, cursor: str | None = None, limit: int = 50) -> Pag
               SELECT (SELECT entity FROM image WHERE {_SILENT} AND entity < found.entity ORDER BY entity DESC LIMIT 1)
               FROM found WHERE found.entity IS NOT NULL)
             SELECT entity.pk, type, id, name, (SELECT count(*) FROM (
-                SELECT 1 FROM image WHERE {_SILENT} AND image.entity = entity.pk LIMIT {EXACT_UP_TO + 1}) AS some) AS missing
+                SELECT 1 FROM image WHERE {_SILENT} AND image.entity = entity.pk LIMIT {EXACT_UP_TO + 1}) AS counted) AS missing
             FROM (SELECT entity FROM found WHERE entity IS NOT NULL LIMIT $2) AS found
             JOIN entity ON entity.pk = found.entity ORDER BY entity.pk DESC""",  # noqa: S608 - constant conditions
         last[0] if last else 2**62,

@@ -51,16 +51,16 @@ async def advice(request: AnyRequest, links: TheLinks) -> Template:
     return await page(request, "maintenance/advice.html", report=report, titles=TITLES, box=await print_box())
 
 
-@get("/maintenance/advice/{name:str}", name="maintenance:advice_list", include_in_schema=False, **permit("viewer"))
-async def advice_list(request: AnyRequest, links: TheLinks, name: PathText, cursor: Cursor = None) -> Template:
-    found = await _read(_known(name), _finder(request), links, cursor or None, 50)
-    inputs = {"name": name, "found": found, "titles": TITLES, "is_first": not cursor, "box": await print_box()}
+@get("/maintenance/advice/{which:str}", name="maintenance:advice_list", include_in_schema=False, **permit("viewer"))
+async def advice_list(request: AnyRequest, links: TheLinks, which: PathText, cursor: Cursor = None) -> Template:
+    found = await _read(_known(which), _finder(request), links, cursor or None, 50)
+    inputs = {"name": which, "found": found, "titles": TITLES, "is_first": not cursor, "box": await print_box()}
     return await page(request, "maintenance/advice_list.html", **inputs)
 
 
-@get("/maintenance/advice/{name:str}/csv", name="maintenance:advice_csv", include_in_schema=False, **permit("viewer"))
-async def advice_csv(request: AnyRequest, links: TheLinks, name: PathText) -> Stream:
-    return csv_response(f"{_known(name)}.csv", HEADERS[name], rows_of(name, _finder(request), links))
+@get("/maintenance/advice/{which:str}/csv", name="maintenance:advice_csv", include_in_schema=False, **permit("viewer"))
+async def advice_csv(request: AnyRequest, links: TheLinks, which: PathText) -> Stream:
+    return csv_response(f"{_known(which)}.csv", HEADERS[which], rows_of(which, _finder(request), links))
 
 
 @get(

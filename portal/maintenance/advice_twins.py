@@ -136,7 +136,7 @@ async def _groups(kind: Kind, keys: Sequence[Any], links: Links) -> list[Twins]:
         members[row["key"]].append(row["id"])
     views = await images_by_id([id for ids in members.values() for id in ids[:MOST_SHOWN]], links)
     groups = [_group(kind, ids, [views[str(id)] for id in ids if str(id) in views]) for ids in members.values()]
-    return [each for each in groups if len(set(each.galleries)) > 1]
+    return [each for each in groups if len({image.entity for image in each.images}) > 1]
 
 
 def _group(kind: Kind, ids: Sequence[UUID], shown: Sequence[tuple[ImageView, str]]) -> Twins:

@@ -47,50 +47,50 @@ async def preset_list(request: AnyRequest) -> Template:
     return await page(request, "maintenance/_preset_list.html", found=await list_presets())
 
 
-@get("/{name:str}", name="maintenance:preset", include_in_schema=False, **permit("viewer"))
-async def preset(request: AnyRequest, name: PathText) -> Template:
-    return await _page(request, await get_preset(name))
+@get("/{size:str}", name="maintenance:preset", include_in_schema=False, **permit("viewer"))
+async def preset(request: AnyRequest, size: PathText) -> Template:
+    return await _page(request, await get_preset(size))
 
 
 @post(
-    "/{name:str}/estimate",
+    "/{size:str}/estimate",
     name="maintenance:estimate_preset",
     include_in_schema=False,
     status_code=200,
     **permit("admin"),
 )
 async def estimate(
-    request: AnyRequest, settings: TheSettings, store: TheStore, pool: ThePool, name: PathText
+    request: AnyRequest, settings: TheSettings, store: TheStore, pool: ThePool, size: PathText
 ) -> Template:
     """Nothing changes: it takes some seconds of rendering, which is why it is no GET."""
-    shown, sent = await get_preset(name), await read_form(request)
+    shown, sent = await get_preset(size), await read_form(request)
     try:
-        measure = await _measure(name, sent)
+        measure = await _measure(size, sent)
     except FormError as error:
         if wants_json(request):
             raise
         return await _page(request, shown, sent=sent, errors=error.errors, status_code=422)
-    found = await estimate_change(name, measure, store=store, pool=pool, workers=settings.workers)
+    found = await estimate_change(size, measure, store=store, pool=pool, workers=settings.workers)
     return await _page(request, shown, sent=sent, found=found)
 
 
-@post("/{name:str}", name="maintenance:change_preset", include_in_schema=False, **permit("admin"))
-async def change(request: AnyRequest, actor: TheActor, name: PathText) -> Response[Any]:
-    await get_preset(name)
-    await change_preset(name, await _measure(name, await read_form(request)), actor=actor)
-    return redirect(request, PATH, toast=Toast(f"“{name}” is made anew in the background."))
+@post("/{size:str}", name="maintenance:change_preset", include_in_schema=False, **permit("admin"))
+async def change(request: AnyRequest, actor: TheActor, size: PathText) -> Response[Any]:
+    await get_preset(size)
+    await change_preset(size, await _measure(size, await read_form(request)), actor=actor)
+    return redirect(request, PATH, toast=Toast(f"“{size}” is made anew in the background."))
 
 
-@post("/{name:str}/reset", name="maintenance:reset_preset", include_in_schema=False, **permit("admin"))
-async def reset(request: AnyRequest, actor: TheActor, name: PathText) -> Response[Any]:
-    await reset_preset(name, actor=actor)
-    return redirect(request, PATH, toast=Toast(f"“{name}” is made anew as it is delivered."))
+@post("/{size:str}/reset", name="maintenance:reset_preset", include_in_schema=False, **permit("admin"))
+async def reset(request: AnyRequest, actor: TheActor, size: PathText) -> Response[Any]:
+    await reset_preset(size, actor=actor)
+    return redirect(request, PATH, toast=Toast(f"“{size}” is made anew as it is delivered."))
 
 
-@post("/{name:str}/cancel", name="maintenance:cancel_preset", include_in_schema=False, **permit("admin"))
-async def cancel(request: AnyRequest, actor: TheActor, name: PathText) -> Response[Any]:
-    await cancel_change(name, actor=actor)
-    return redirect(request, PATH, toast=Toast(f"The change of “{name}” is taken back."))
+@post("/{size:str}/cancel", name="maintenance:cancel_preset", include_in_schema=False, **permit("admin"))
+async def cancel(request: AnyRequest, actor: TheActor, size: PathText) -> Response[Any]:
+    await cancel_change(size, actor=actor)
+    return redirect(request, PATH, toast=Toast(f"The change of “{size}” is taken back."))
 
 
 @post("/", name="maintenance:catch_up_presets", include_in_schema=False, **permit("admin"))
