@@ -14,6 +14,7 @@ import click
 
 from portal.accounts import tokens, users
 from portal.audit.actors import ROLES, SYSTEM
+from portal.audit_commands import audit
 from portal.command import as_json, load_settings, with_parts
 from portal.embed_commands import embed
 from portal.errors import PortalError
@@ -242,6 +243,7 @@ def fsck(is_json: bool) -> None:
     click.echo("Sound: every row has its bytes, every object its row.", err=True)
 
 
+main.add_command(audit)
 main.add_command(embed)
 main.add_command(health)
 main.add_command(repair)

@@ -49,6 +49,7 @@ from portal.idempotency import Presence
 from portal.imaging.turnstile import Turnstile
 from portal.maintenance import advice_pages, preset_api, preset_pages
 from portal.maintenance import api as maintenance_api
+from portal.maintenance import audit_api, audit_pages
 from portal.maintenance import finding_api, health_api, health_pages, job_api, metrics, performance_pages, show_pages
 from portal.maintenance import pages as maintenance_pages
 from portal.maintenance.advice_twins import TwinFinder
@@ -231,6 +232,8 @@ def _routers() -> list[Any]:
         health_pages.router,
         show_pages.router,
         performance_pages.router,
+        audit_api.router,
+        audit_pages.router,
         metrics.router,
     ]
 

@@ -38,7 +38,8 @@ _UNSEALED: Final = f"""
 """  # noqa: S608 - joined from constants
 # Nothing that is still to be committed has a place below it: no transaction is open for a day.
 _FLOOR: Final = """
-    SELECT last FROM audit_seal WHERE sealed_at < (SELECT max(sealed_at) FROM audit_seal) - interval '1 day' ORDER BY pk DESC LIMIT 1
+    SELECT last FROM audit_seal WHERE sealed_at < (SELECT max(sealed_at) FROM audit_seal) - interval '1 day'
+    ORDER BY pk DESC LIMIT 1
 """
 _INSERT_SEAL: Final = """
     INSERT INTO audit_seal (lines, first, last, lines_hash, hash, sealed_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING pk

@@ -9,6 +9,7 @@ from typing import Final
 from portal import database
 from portal.errors import Unavailable
 from portal.imaging.pool import RenderPool
+from portal.integrity.audit_chain import breaks_in_audit
 from portal.integrity.findings import Finding
 from portal.integrity.pictures import Eyes, check_pictures
 from portal.integrity.rows import (
@@ -31,6 +32,7 @@ ROW_CHECKS: Final[Mapping[str, RowCheck]] = {
     "job_past_lease": jobs_past_lease,
     "no_job": images_without_job,
     "counter_mismatch": wrong_counters,
+    "audit_chain": breaks_in_audit,
 }
 PATIENCE: Final = 600.0  # seconds that one statement over all rows may take
 

@@ -11,6 +11,7 @@ from portal.gallery.rerender import RERENDER, Pictures, rerender
 from portal.imaging.pool import RenderPool
 from portal.jobs.progress import JobReport, Report, followed
 from portal.jobs.queue import Task
+from portal.maintenance.audit_jobs import audit_tasks
 from portal.maintenance.check_tasks import check_tasks
 from portal.maintenance.cleanup import CLEANUP, clean_up
 from portal.maintenance.housekeeping import housekeeping_tasks
@@ -32,4 +33,4 @@ def maintenance_tasks(settings: Settings, store: Store, pool: RenderPool, cache:
     own = {CLEANUP: followed(clean, unit="objects"), RERENDER: followed(make_again)}
     own |= repair_tasks(settings, store, pool)
     own |= housekeeping_tasks(settings, cache)
-    return {**own, **check_tasks(settings, store), **preset_tasks()}
+    return {**own, **audit_tasks(settings), **check_tasks(settings, store), **preset_tasks()}

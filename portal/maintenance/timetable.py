@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from portal.jobs.schedules import Schedule
+from portal.maintenance.audit_jobs import PRUNE, SEAL, VERIFY
 from portal.maintenance.cleanup import CLEANUP
 from portal.maintenance.housekeeping import KEEP_COUNTS, NOTE_DAY
 from portal.settings import Settings
@@ -15,6 +16,11 @@ def timetable(settings: Settings, kinds: Container[str]) -> list[Schedule]:
     schedules = [
         Schedule("cleanup", "Clean up", settings.cleanup_cron, CLEANUP, {"dry_run": False, "by_schedule": True}),
         Schedule("scrub", "Check bytes against their checksums", settings.scrub_cron, "scrub"),
+        Schedule("seal", "Seal the audit", "* * * * *", SEAL, is_followed=False),
+        Schedule("audit_verify", "Verify the audit's chain", "15 5 * * *", VERIFY),
+        Schedule(
+            "audit_prune", "Remove lines of the audit past their days", settings.cleanup_cron, PRUNE, is_followed=False
+        ),
         Schedule("keep_counts", "Fold the counters, look at the clock", "*/3 * * * *", KEEP_COUNTS, is_followed=False),
         Schedule("note_day", "Note what is stored for the day", "50 5,11,17,23 * * *", NOTE_DAY, is_followed=False),
     ]

@@ -1,0 +1,79 @@
+"""What was done, as people say it: one place for the history of a picture, the audit's page and its CSV."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SAID: Final = {
+    "image.add": "added {it}",
+    "image.describe": "changed {it}",
+    "image.primary": "made {it} primary",
+    "image.trash": "moved {it} to the trash",
+    "image.restore": "restored {it}",
+    "image.delete": "deleted {it}",
+    "image.retry": "tried {it} again",
+    "image.replace": "replaced the file of {it}",
+    "image.drop_version": "dropped the oldest version of {it}",
+    "image.restore_version": "brought back a version of {it}",
+    "image.reorder": "put the pictures of {it} in another order",
+    "image.rerender": "rendered {it} again",
+    "entity.add": "added {it}",
+    "entity.change": "changed {it}",
+    "entity.delete": "deleted {it}",
+    "invoice.pin": "pinned {it}",
+    "invoice.unpin": "unpinned {it}",
+    "embed.add": "made an embed key for {it}",
+    "embed.revoke": "revoked the embed key for {it}",
+    "user.add": "invited {it}",
+    "user.set_password": "set the password of {it}",
+    "user.reset": "reset the password of {it}",
+    "user.disable": "disabled {it}",
+    "user.change_role": "changed the role of {it}",
+    "session.start": "signed in",
+    "session.refuse": "was refused at signing in",
+    "session.end": "signed out",
+    "session.confirm": "gave the password again",
+    "token.add": "made the token {it}",
+    "token.revoke": "revoked the token {it}",
+    "maintenance.cleanup": "cleaned up {it}",
+    "audit.erase": "erased a person, who is {it} now",
+    "audit.prune": "removed lines of the audit past their days",
+    "audit.export": "downloaded the audit",
+    "audit.sign": "signed the audit's newest seal anew",
+    "denied": "was refused {it}",
+}
+FIELDS: Final = {
+    "alt_text": "alt text",
+    "caption": "caption",
+    "tags": "tags",
+    "decorative": "decorative",
+    "focal_x": "focal point",
+    "focal_y": "focal point",
+    "edits": "crop and turns",
+    "attributes": "attributes",
+}
+
+
+def said(action: str, it: str) -> str:
+    """`said("image.trash", "it")` is "moved it to the trash"; what has no words yet is said by its code."""
+    return SAID.get(action, f"{action.replace('.', ' ').replace('_', ' ')} {{it}}").replace("{it}", it)
+
+
+def title_of(action: str) -> str:
+    """For a list to choose from: "Moved … to the trash"."""
+    words = said(action, "…").removesuffix(" …")
+    return words[:1].upper() + words[1:]
+
+
+def field_of(name: str) -> str:
+    return FIELDS.get(name, name.replace("_", " "))
+
+
+def who(actor: str) -> str:
+    """An actor's stored name (`user:ana@example.com`) as people say it."""
+    kind, _, name = actor.partition(":")
+    if name:
+        return {"user": name, "token": f"the script {name}"}.get(kind, "The portal")
+    if actor == "visitor":
+        return "A visitor"
+    return f"Somebody erased ({actor})" if actor.startswith("erased-") else "The portal"
