@@ -62,7 +62,7 @@ def _drop_cached(file: int) -> None:
 
 
 def _read_all(disk: Disk, file: int) -> bytes:
-    blocks: list[bytes] = []
-    while block := disk.read(file, _SIZE):
-        blocks.append(block)
-    return b"".join(blocks)
+    found = b""
+    while len(found) <= _SIZE and (block := disk.read(file, _SIZE)):
+        found += block
+    return found
