@@ -18,6 +18,17 @@ SLACK: Final = timedelta(days=1)  # ids follow time, but for transactions that t
 _COLUMNS: Final = "line.pk, line.at, line.actor, line.action, line.subject_type, line.subject_id, line.request_id"
 
 
+# Each of two: ids and times go apart a little where a transaction takes long, and much where a clock was wrong for a while.
+_FIRST_PLACE: Final = """
+    SELECT least((SELECT pk FROM audit WHERE at >= $1 ORDER BY at, pk LIMIT 1),
+                 (SELECT pk FROM audit WHERE at >= $2 ORDER BY at, pk LIMIT 1))
+"""
+_LAST_PLACE: Final = """
+    SELECT greatest((SELECT pk FROM audit WHERE at < $1 ORDER BY at DESC, pk DESC LIMIT 1), after.pk)
+    FROM (SELECT pk FROM audit WHERE at >= $2 ORDER BY at, pk LIMIT 1) AS after
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """`before` and `after` are None where nothing was changed or where an erasure blanked them."""
@@ -174,16 +185,16 @@ async def _where(wanted: Wanted) -> _Where | None:
 
 async def _bound(where: _Where, wanted: Wanted) -> None:
     """A time as a place among the ids, so that a page of last year is not looked for from today on."""
-    for at, condition, place, beyond in (
-        (wanted.since, "at >= ?", "pk >= ?", -SLACK),
-        (wanted.until, "at < ?", "pk <= ?", SLACK),
-    ):
-        if at is None:
-            continue
-        where.add(condition, at)
-        pk = await database.fetch_value("SELECT pk FROM audit WHERE at >= $1 ORDER BY at LIMIT 1", at + beyond)
-        if pk is not None:
-            where.add(place, pk)
+    if wanted.since is not None:
+        where.add("at >= ?", wanted.since)
+        place = await database.fetch_value(_FIRST_PLACE, wanted.since, wanted.since - SLACK)
+        if place is not None:
+            where.add("pk >= ?", place)
+    if wanted.until is not None:
+        where.add("at < ?", wanted.until)
+        place = await database.fetch_value(_LAST_PLACE, wanted.until, wanted.until + SLACK)
+        if place is not None:
+            where.add("pk <= ?", place)
 
 
 async def distinct(column: str) -> list[str]:

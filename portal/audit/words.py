@@ -42,6 +42,13 @@ SAID: Final = {
     "audit.sign": "signed the audit's newest seal anew",
     "denied": "was refused {it}",
 }
+# On the page of the thing itself, where what it is about goes without saying.
+OF_ITSELF: Final = {
+    "image.describe": "changed",
+    "image.replace": "replaced the file",
+    "image.drop_version": "dropped its oldest version",
+    "image.restore_version": "brought back",
+}
 FIELDS: Final = {
     "alt_text": "alt text",
     "caption": "caption",
@@ -57,6 +64,11 @@ FIELDS: Final = {
 def said(action: str, it: str) -> str:
     """`said("image.trash", "it")` is "moved it to the trash"; what has no words yet is said by its code."""
     return SAID.get(action, f"{action.replace('.', ' ').replace('_', ' ')} {{it}}").replace("{it}", it)
+
+
+def said_of_itself(action: str) -> str:
+    """ "moved it to the trash" """
+    return OF_ITSELF.get(action) or said(action, "it")
 
 
 def title_of(action: str) -> str:

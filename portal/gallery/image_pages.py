@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.response import Template
 
 from portal.accounts.guards import permit
+from portal.audit import words
 from portal.audit.actors import Actor
 from portal.audit.queries import AuditEntry, history_of
 from portal.entities.queries import invoices_listing
@@ -29,28 +30,6 @@ from portal.storage.links import Links
 from portal.web.forms import read_form
 from portal.web.parameters import PathText, TheActor, TheLinks
 from portal.web.rendering import AnyRequest, after, is_htmx, page
-
-_SAID: Final = {
-    "image.add": "added it",
-    "image.describe": "changed",
-    "image.primary": "made it primary",
-    "image.trash": "moved it to the trash",
-    "image.restore": "restored it",
-    "image.retry": "tried again",
-    "image.replace": "replaced the file",
-    "image.drop_version": "dropped its oldest version",
-    "image.restore_version": "brought back",
-}
-_FIELDS: Final = {
-    "alt_text": "alt text",
-    "caption": "caption",
-    "tags": "tags",
-    "decorative": "decorative",
-    "focal_x": "focal point",
-    "focal_y": "focal point",
-    "edits": "crop and turns",
-    "attributes": "attributes",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +98,9 @@ async def parts_of(
     return {
         "image": image,
         "seen": seen_of(image, is_rendering=is_rendering, made_with=made_with),
-        "versions": [VersionLine(each, _who(each.uploaded_by) if each.uploaded_by else "") for each in kept.items],
+        "versions": [VersionLine(each, words.who(each.uploaded_by) if each.uploaded_by else "") for each in kept.items],
         "history": [_step(entry) for entry in await history_of("image", image.id)],
-        "added_by": _who(image.uploaded_by) if image.uploaded_by else None,
+        "added_by": words.who(image.uploaded_by) if image.uploaded_by else None,
         "can_edit": actor.may("editor"),
         "changed_here": changed_here,
     }
@@ -139,21 +118,15 @@ async def _uses(request: AnyRequest, image: ImageView) -> list[dict[str, str]]:
 
 def _step(entry: AuditEntry) -> Step:
     after = entry.after or {}
-    action, detail = _SAID.get(entry.action, entry.action), ""
+    action, detail = words.said_of_itself(entry.action), ""
     if entry.action == "image.describe":
-        fields = ", ".join(dict.fromkeys(_FIELDS.get(name, name) for name in after))
+        fields = ", ".join(dict.fromkeys(words.field_of(name) for name in after))
         action, detail = said_of(after) or (action, fields)
     elif entry.action == "image.replace":
         detail = after.get("filename", "")
     elif entry.action == "image.restore_version":
         detail = f"version {after['restored']}" if "restored" in after else ""
-    return Step(entry.at, _who(entry.actor), action, detail)
-
-
-def _who(actor: str) -> str:
-    """An actor's stored name (`user:ana@example.com`) as people say it."""
-    kind, _, name = actor.partition(":")
-    return {"user": name, "token": f"the script {name}"}.get(kind, "The portal")
+    return Step(entry.at, words.who(entry.actor), action, detail)
 
 
 @post("/images/{id:str}", name="gallery:edit", include_in_schema=False, status_code=200, **permit("editor"))

@@ -18,7 +18,7 @@ def csv_response(filename: str, header: Sequence[str], rows: AsyncIterable[Seque
     """`filename` in ASCII. Rows are written as they come: nothing of a million of them is kept."""
     return Stream(
         csv_pieces(header, rows),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"},
     )
 
