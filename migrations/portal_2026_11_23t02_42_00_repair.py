@@ -11,6 +11,7 @@ DESCRIPTION = "repair: indexes"
 UP = [
     "CREATE INDEX ix_quarantined_sha256 ON quarantined (sha256) WHERE restored_at IS NULL AND removed_at IS NULL",
     "CREATE INDEX ix_finding_open_kind ON finding (kind, found_at, id) WHERE state = 'open'",
+    "CREATE INDEX ix_finding_open_image ON finding (image) WHERE state = 'open'",
     """CREATE INDEX ix_finding_found_sha256 ON finding ((evidence -> 'found' ->> 'sha256'))
         WHERE state = 'open' AND kind IN ('orphaned_object', 'stray_temp_file')""",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -24,13 +24,14 @@ from portal.settings import Settings
 from portal.storage.links import Links
 from portal.storage.store import Store
 
-EACH_KIND: Final = 5  # findings shown of each kind before one is chosen
+EACH_KIND: Final = 3  # findings shown of each kind before one is chosen
 A_PAGE: Final = 20
+SMALL_FIRST: Final = ("icon", "small", "card", "medium", "large")
 JOBS: Final = (REPAIR, CHECK, RECHECK)
 
 
 class Words(NamedTuple):
-    """Of a kind: its heading, the badge beside it with its tone, and the sentence; `{name}` is the picture's or the gallery's."""
+    """Of a kind: its heading, a finding's badge with its tone, and its sentence; `{part}` is the name of a size."""
 
     title: str
     badge: str
@@ -42,28 +43,24 @@ WORDS: Final[Mapping[str, Words]] = {
     "unmounted_root": Words(
         "Disk not mounted", "Nothing can be judged", "bad", "The folder for pictures is not mounted."
     ),
-    "missing_object": Words("Missing original", "Not on disk", "bad", "“{name}” has no original on disk any more."),
+    "missing_object": Words("Missing original", "Not on disk", "bad", "Its original is not on disk any more."),
     "checksum_mismatch": Words(
-        "Checksum mismatch", "Original changed on disk", "bad", "“{name}” no longer has the bytes it was stored with."
+        "Checksum mismatch", "Changed on disk", "bad", "Its original no longer has the bytes it was stored with."
     ),
-    "missing_rendition": Words("Missing size", "Not on disk", "warn", "The size {part} of “{name}” is gone."),
-    "wrong_rendition": Words(
-        "Wrong size", "Changed on disk", "warn", "The size {part} of “{name}” is not what was made."
-    ),
+    "missing_rendition": Words("Missing size", "Not on disk", "warn", "Its size {part} is gone."),
+    "wrong_rendition": Words("Wrong size", "Changed on disk", "warn", "Its size {part} is not what was made."),
     "orphaned_object": Words("Orphaned object", "Nothing refers to it", "", "A file that no picture owns."),
     "stray_temp_file": Words(
         "Stray temporary file", "Nothing refers to it", "", "An upload that never ended left this."
     ),
     "missing_version": Words(
-        "Missing version", "Not kept", "warn", "An invoice is pinned to a version of “{name}” that is not kept."
+        "Missing version", "Not kept", "warn", "An invoice is pinned to a version that is not kept."
     ),
-    "no_primary": Words("No primary picture", "Gallery", "warn", "The gallery {name} shows no primary picture."),
-    "order_not_dense": Words("Gap in the order", "Gallery", "", "The pictures of {name} are not numbered one by one."),
-    "no_job": Words(
-        "Forgotten picture", "Waits for nothing", "warn", "“{name}” waits for its sizes, and no job makes them."
-    ),
+    "no_primary": Words("No primary picture", "Gallery", "warn", "The gallery shows no primary picture."),
+    "order_not_dense": Words("Gap in the order", "Gallery", "", "Its pictures are not numbered one by one."),
+    "no_job": Words("Forgotten picture", "Waits in vain", "warn", "It waits for its sizes, and no job makes them."),
     "job_past_lease": Words(
-        "Job stands still", "Worker away", "warn", "A worker took a job and is not heard of any more."
+        "Job stands still", "Worker away", "warn", "A worker took it and is not heard of any more."
     ),
     "counter_mismatch": Words("Wrong counter", "Statistics", "", "A counter differs from counting."),
     "audit_chain": Words("Break in the audit", "Look into it", "bad", "The chain of the audit has a break."),
@@ -73,7 +70,7 @@ BUTTONS: Final[Mapping[str, tuple[str, str]]] = {
     "rerender": ("Make it again", "Its original is there, so it can be made again."),
     "relink": ("Bring it back", "The very bytes lie elsewhere in the store and are copied to their place."),
     "heal": ("Heal from backup", "A backup holds the very bytes."),
-    "trash": ("Move to trash", "The bytes are nowhere. The picture can go to the trash, where it is said."),
+    "trash": ("Move to trash", "No copy of its bytes is known. It can go to the trash, which says so."),
     "quarantine": ("Quarantine", "It can go to the quarantine, and come back from there."),
     "order": ("Close the gap", "Their order stays as people see it."),
     "primary": ("Choose the first", "The first picture that is ready becomes the primary one."),
@@ -83,10 +80,14 @@ BUTTONS: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class FindingLine:
-    """One finding as people read it. `button` is empty where nothing can be done; `owner`: who would adopt it."""
+    """One finding as people read it. `shown`: a size of the picture that is sound. `button` is empty where nothing can be
+    done; `owner`: who would adopt it."""
 
     id: str
-    words: Words
+    name: str
+    badge: str
+    tone: str
+    shown: str
     sentence: str
     promise: str
     detail: str
@@ -144,9 +145,15 @@ async def findings_panel(
     counted = await open_by_kind()
     page = await list_findings(state="open", kind=kind, cursor=cursor, limit=A_PAGE) if kind else None
     shown = {kind: page.items} if kind and page else {each: await _first_of(each) for each in counted}
-    images = await _images_of([one for found in shown.values() for one in found], links)
+    pictures = await _pictures_of([one for found in shown.values() for one in found], links)
     groups = [
-        Group(each, _words(each), counted.get(each, 0), each in VERBS, await _lines(found, images, settings))
+        Group(
+            each,
+            _words(each),
+            counted.get(each, 0),
+            each in VERBS,
+            [await _line(one, pictures.get(one.image_id or ""), settings) for one in found],
+        )
         for each, found in shown.items()
     ]
     job = await _last_job()
@@ -175,41 +182,50 @@ def _words(kind: str) -> Words:
     return WORDS.get(kind) or Words(kind.replace("_", " ").capitalize(), "Found", "", "")
 
 
-async def _images_of(findings: Iterable[FindingView], links: Links) -> dict[str, tuple[ImageView, str]]:
-    """By id, with the name of whose they are."""
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """`shown`: the first small size that no finding is about."""
+
+    image: ImageView
+    shown: str
+
+
+async def _pictures_of(findings: Iterable[FindingView], links: Links) -> dict[str, Picture]:
+    ids = [UUID(each.image_id) for each in findings if each.image_id]
     rows = await database.fetch(
-        """SELECT image.*, entity.type AS entity_type, entity.id AS entity_id, entity.name AS entity_name
-           FROM image JOIN entity ON entity.pk = image.entity WHERE image.id = ANY($1::uuid[])""",
-        [UUID(each.image_id) for each in findings if each.image_id],
+        """SELECT image.*, entity.type AS entity_type, entity.id AS entity_id, array(
+               SELECT evidence -> 'expected' ->> 'name' FROM finding WHERE state = 'open' AND finding.image = image.id
+           ) AS broken FROM image JOIN entity ON entity.pk = image.entity WHERE image.id = ANY($1::uuid[])""",
+        ids,
     )
     return {
-        str(row["id"]): (image_view(row, EntityRef(row["entity_type"], row["entity_id"]), links), row["entity_name"])
+        str(row["id"]): Picture(
+            image_view(row, EntityRef(row["entity_type"], row["entity_id"]), links),
+            next((name for name in SMALL_FIRST if name not in row["broken"]), "none"),
+        )
         for row in rows
     }
 
 
-async def _lines(
-    findings: Sequence[FindingView], images: Mapping[str, tuple[ImageView, str]], settings: Settings
-) -> list[FindingLine]:
-    return [await _line(each, images.get(each.image_id or "", (None, ""))[0], settings) for each in findings]
-
-
-async def _line(finding: FindingView, image: ImageView | None, settings: Settings) -> FindingLine:
+async def _line(finding: FindingView, picture: Picture | None, settings: Settings) -> FindingLine:
     words = _words(finding.kind)
     expected, found = finding.evidence.get("expected") or {}, finding.evidence.get("found") or {}
     repair = await _proposed(finding, expected.get("sha256"), settings)
     button, promise = BUTTONS.get(repair, ("", "")) if finding.kind in VERBS else ("", "")
-    name = image.title if image else finding.key or ""
+    part = expected.get("name") if finding.kind in ("missing_rendition", "wrong_rendition") else None
     is_adoptable = finding.kind == "orphaned_object" and repair == "quarantine"
     owner = await find_owner(finding.key) if is_adoptable else None
     return FindingLine(
         id=finding.id,
-        words=words,
-        sentence=words.sentence.format(name=name, part=expected.get("name") or "") or finding.detail,
+        name=picture.image.title if picture else (finding.key or "").rpartition("/")[2] or words.title,
+        badge=part or words.badge,
+        tone=words.tone,
+        shown=picture.shown if picture else "none",
+        sentence=words.sentence.format(part=part or "") or finding.detail,
         promise=promise,
         detail=finding.detail,
         button=button,
-        image=image,
+        image=picture.image if picture else None,
         key=finding.key,
         expected=expected,
         found=found,
