@@ -78,6 +78,7 @@ PAGES: Final[dict[str, str]] = {
     "trash": "/trash",
     "account": "/account",
     "embed keys": "/settings/embeds?type=invoices&id=AX-INV",
+    "health": "/maintenance/health",
     "style guide": "/styleguide",
     "nothing here": "/no/such/page",
     "embedded grid": "/embed/inventory_items/AX-MUG",
