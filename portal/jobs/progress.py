@@ -16,8 +16,8 @@ from pgqueuer.domain.errors import RetryRequested
 from uuid_utils.compat import uuid7
 
 from portal import database
-from portal.audit.actors import Actor
-from portal.audit.service import request_id
+from portal.audit.actors import SYSTEM, Actor
+from portal.audit.service import record, request_id
 from portal.errors import FormError, NotFound, PortalError, Unavailable
 from portal.jobs.queue import USUAL, Task, ending, enqueue
 from portal.jobs.tracing import schedule_name
@@ -71,6 +71,8 @@ async def start_job(kind: str, arguments: dict[str, Any], *, actor: Actor, retry
             retry_of,
         )
         await enqueue(kind, {"job": str(job_id)}, priority=USUAL, dedupe=place_of(job_id))
+        if actor != SYSTEM and retry_of is None:
+            await record(actor, "job.start", "job", str(job_id), after={"kind": kind})
     return job_id
 
 

@@ -22,7 +22,7 @@ from croniter import CroniterBadDateError, croniter
 
 from portal import database
 from portal.audit.actors import SYSTEM, Actor
-from portal.audit.service import request_id
+from portal.audit.service import record, request_id
 from portal.errors import NotFound, Running
 from portal.jobs.progress import start_job
 from portal.jobs.queue import USUAL, enqueue
@@ -223,6 +223,7 @@ async def run_now(name: str, schedules: Sequence[Schedule], *, actor: Actor) -> 
         await database.execute("SELECT 1 FROM schedule WHERE name = $1 FOR UPDATE", schedule.name)
         if await _is_running(schedule):
             raise Running(f"“{schedule.title}” is running already.")
+        await record(actor, "schedule.run", "schedule", schedule.name)
         return await _enqueue(schedule, actor)
 
 

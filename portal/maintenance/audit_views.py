@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +13,7 @@ from portal import database
 from portal.audit import words
 from portal.audit.denials import ACTION as DENIED
 from portal.audit.queries import AuditLine
+from portal.maintenance.job_words import kind_in_words
 
 LONGEST: Final = 300
 _IMAGES: Final = """
@@ -130,13 +131,7 @@ async def subjects_of(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], 
     """What each (type, id) is called, and where it is to be seen."""
     wanted = dict.fromkeys(keys)
     found = {key: Subject(_plain(*key)) for key in wanted}
-    for kind, find in (
-        ("image", _images),
-        ("entity", _entities),
-        ("user", _users),
-        ("token", _tokens),
-        ("embed", _keys),
-    ):
+    for kind, find in _FINDERS.items():
         ids = [id for type, id in wanted if type == kind]
         if ids:
             found |= {(kind, id): subject for id, subject in (await find(ids)).items()}
@@ -184,6 +179,31 @@ async def _tokens(ids: list[str]) -> dict[str, Subject]:
 async def _keys(ids: list[str]) -> dict[str, Subject]:
     rows = await database.fetch(_KEYS, _uuids(ids))
     return {row["id"]: Subject(row["scope"], "embed:keys" if row["is_out"] else None, {}) for row in rows}
+
+
+async def _jobs(ids: list[str]) -> dict[str, Subject]:
+    rows = await database.fetch("SELECT id::text AS id, kind FROM job WHERE id = ANY($1::uuid[])", _uuids(ids))
+    return {row["id"]: Subject(f"the job “{kind_in_words(row['kind'])}”", "maintenance:jobs", {}) for row in rows}
+
+
+async def _kinds(ids: list[str]) -> dict[str, Subject]:
+    return {id: Subject(f"jobs “{kind_in_words(id)}”", "maintenance:jobs", {}) for id in ids}
+
+
+async def _presets(ids: list[str]) -> dict[str, Subject]:
+    return {id: Subject(id, "maintenance:preset", {"size": id}) for id in ids}
+
+
+_FINDERS: Final[Mapping[str, Callable[[list[str]], Awaitable[dict[str, Subject]]]]] = {
+    "image": _images,
+    "entity": _entities,
+    "user": _users,
+    "token": _tokens,
+    "embed": _keys,
+    "job": _jobs,
+    "kind": _kinds,
+    "preset": _presets,
+}
 
 
 def _uuids(ids: Iterable[str]) -> list[UUID]:

@@ -15,6 +15,9 @@ KINDS: Final = {
     "scrub": "Scrub: bytes against checksums",
     "repair": "Repair",
     "rollout": "Roll-out of a size",
+    "seal": "Sealing of the audit",
+    "audit_verify": "Verification of the audit",
+    "audit_prune": "Removal of the audit's old lines",
 }
 _REASONS: Final = {
     "gone": "Original missing",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import structlog
-from litestar import Request
 from litestar.exceptions import HTTPException
 
 from portal.audit.denials import Denials
@@ -40,13 +39,11 @@ def _brings_credentials(request: AnyRequest) -> bool:
 
 def _route_of(request: AnyRequest) -> str:
     """Its template: what stands in a path may be a key. Before the router has seen the request, it is asked."""
-    known = request.scope.get("path_template")
-    if known:
-        return known[:100]
-    try:
-        found = Request(request.scope).app.asgi_router.handle_routing(
-            path=request.scope["path"], method=request.scope["method"]
-        )
-    except HTTPException:
-        return _ELSEWHERE
-    return (found[4] or _ELSEWHERE)[:100]
+    handler, template = request.scope.get("route_handler"), request.scope.get("path_template", "")
+    if handler is None:
+        try:
+            route = request.app.asgi_router.handle_routing
+            _, handler, _, _, template = route(path=request.scope["path"], method=request.scope["method"])
+        except HTTPException:
+            return _ELSEWHERE
+    return (template or min(handler.paths, default=_ELSEWHERE))[:100]  # what is mounted has no template
