@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from portal import database
 from portal.errors import FileRefused, Gone, NotFound
 from portal.gallery import places
@@ -23,6 +25,8 @@ from portal.imaging.render import PLACEHOLDER, Rendered
 from portal.jobs.queue import BULK
 from portal.storage.keys import original_key, rendition_key
 from portal.storage.store import Store
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ async def render_all(image_id: UUID, *, store: Store, pool: RenderPool) -> None:
             changes=recipe.presets,
         )
     except (FileRefused, Gone) as error:
+        log.warning("a picture cannot be rendered", image=str(image_id), code=error.code, cause=repr(error.__cause__))
         await fail_image(image_id, error.code, error.message, of=wanted.of)
         return
     items = [(_key(wanted, each.name), each.data) for each in rendered]

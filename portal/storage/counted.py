@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from portal.errors import PortalError
 from portal.histogram import Timings
 
 
@@ -23,8 +25,17 @@ def counted(operation: str) -> Callable[[Method[Owner, P, T]], Method[Owner, P, 
     def around(method: Method[Owner, P, T]) -> Method[Owner, P, T]:
         @functools.wraps(method)
         async def run(self: Owner, *args: P.args, **kwargs: P.kwargs) -> T:
-            with self.timings.timed(f"store {operation}"):
+            began, status = time.perf_counter(), 200
+            try:
                 return await method(self, *args, **kwargs)
+            except OSError:
+                status = 500
+                raise
+            except PortalError as error:  # what is missing (410) is told, and no failure of the disk
+                status = error.status
+                raise
+            finally:
+                self.timings[f"store {operation}"].add(time.perf_counter() - began, status)
 
         return run
 

@@ -49,8 +49,10 @@ class Requests:
 
 def route_of(scope: Scope) -> str:
     """`GET /images/{id}`: the template, never what was asked for, so that there are only so many."""
-    method = scope.get("method")
-    return label(method if method in _METHODS else "OTHER", scope.get("path_template"))
+    method, handler = scope.get("method"), scope.get("route_handler")
+    is_mount = getattr(handler, "is_mount", False)  # the router has no template for what lies below it
+    template = min(handler.paths) if handler is not None and is_mount else scope.get("path_template")
+    return label(method if method in _METHODS else "OTHER", template)
 
 
 @cache

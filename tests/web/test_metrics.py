@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,6 +14,12 @@ from litestar import Litestar
 from prometheus_client.parser import text_string_to_metric_families
 
 from portal import database
+from portal.environment import CHECKOUT
+from portal.errors import Gone, Unavailable
+from portal.histogram import Timings
+from portal.maintenance.performance import forget_old_minutes, totals_by_stage
+from portal.minutes import Minutes
+from portal.storage.store import Store
 from tests.factories import Studio, make_entity
 from tests.web.whole_app import caller, whole_app, working_app
 
@@ -130,3 +140,148 @@ async def test_without_a_database_the_process_still_tells_of_itself(app: Litesta
     assert found["portal_database_up",] == 0
     assert found["process_resident_memory_bytes",] > 1_000_000
     assert not [name for name in found if name[0].startswith("portal_served")]
+
+
+async def test_requests_are_counted_by_route_and_never_by_what_was_asked_for(app: Litestar):
+    viewer, visitor = await caller(app, "viewer"), await caller(app, None)
+    asked = [
+        "/entities/customers/C-SECRET",
+        "/api/images/0199aaaa-0000-7000-8000-00000000beef",
+        "/no/such/SECRET?token=SECRET",
+    ]
+    for path in asked:
+        await viewer.get(path)
+    await visitor.request("BREW", "/pot/SECRET")
+    text = (await ask(app)).text
+    assert "SECRET" not in text
+    assert "beef" not in text
+    assert "BREW" not in text
+    found = await values(app)
+    assert found["portal_http_requests_total", "GET", "/entities/{type}/{id}", "4xx"] >= 1
+    assert found["portal_http_requests_total", "GET", "none", "4xx"] >= 1
+    assert found["portal_http_requests_total", "OTHER", "none", "4xx"] >= 1
+    assert found["portal_errors_total", "not_found"] >= 2
+
+
+async def test_pictures_on_the_short_way_are_counted_with_their_times(app: Litestar):
+    studio = Studio(app.state.parts.store, app.state.parts.pool)
+    image_id = await studio.add(await make_entity())
+    visitor, label = await caller(app, None), ("GET", "/api/images/serve")
+    before = await values(app)
+    answers = [await visitor.get(f"/api/images/serve/{image_id}?size=card") for _ in range(3)]
+    unchanged = {"if-none-match": answers[0].headers["etag"]}
+    assert (await visitor.get(f"/api/images/serve/{image_id}?size=card", headers=unchanged)).status_code == 304
+    assert (await visitor.get("/api/images/serve/0199aaaa-0000-7000-8000-000000000000")).status_code == 404
+    after = await values(app)
+
+    def gained(name: str, *labels: str) -> float:
+        return after.get((name, *labels), 0) - before.get((name, *labels), 0)
+
+    assert gained("portal_http_requests_total", *label, "2xx") == 3
+    assert gained("portal_http_requests_total", *label, "3xx") == 1
+    assert gained("portal_http_requests_total", *label, "4xx") == 1
+    assert gained("portal_http_request_duration_seconds_count", *label) == 5
+    assert gained("portal_http_request_duration_seconds_bucket", "+Inf", *label) == 5
+
+
+async def test_what_a_picture_costs_is_told_by_stage_whichever_process_rendered_it(app: Litestar, guarded: Litestar):
+    studio = Studio(app.state.parts.store, app.state.parts.pool)
+    await studio.add(await make_entity())
+    await Minutes(app.state.parts.timings).flush()
+    for each in (app, guarded):
+        found = await values(each)
+        counts = [
+            found["portal_stage_duration_seconds_count", stage] for stage in ("render", "decode", "resize", "encode")
+        ]
+        assert min(counts) == max(counts) >= 1
+        parts = sum(found["portal_stage_duration_seconds_sum", stage] for stage in ("decode", "resize", "encode"))
+        assert found["portal_stage_duration_seconds_sum", "render"] == pytest.approx(parts)
+        assert found["portal_stage_duration_seconds_sum", "decode"] > 0
+        assert found["portal_stage_duration_seconds_count", "verify"] >= 1
+        assert found["portal_storage_operation_duration_seconds_count", "write"] >= 1
+        assert found["portal_storage_errors_total", "write"] == 0
+
+
+async def test_a_store_that_fails_is_counted_and_a_missing_object_is_not_its_failure(tmp_path: Path):
+    store = Store(tmp_path / "store")
+    await store.open_root()
+    with pytest.raises(Gone):
+        await store.read("inventory_items/00/missing.jpg")
+    (store.root / "inventory_items").write_text("a file where a folder should be")
+    with pytest.raises(Unavailable):
+        await store.put("inventory_items/00/a.jpg", b"bytes")
+    assert (store.timings["store read"].count, store.timings["store read"].errors) == (1, 0)
+    assert (store.timings["store write"].count, store.timings["store write"].errors) == (1, 1)
+
+
+async def test_counters_of_stages_never_fall_when_old_minutes_go(app: Litestar):
+    timings = Timings()
+    timings["stage render"].add(0.2)
+    timings["GET /"].add(0.01)
+    for days in (3, 4):
+        await Minutes(timings).flush()
+        await database.execute(
+            "UPDATE request_minute SET minute = now() - $1::interval WHERE minute > now() - interval '1 day'",
+            timedelta(days=days),
+        )
+    await Minutes(timings).flush()
+    before = await totals_by_stage()
+    assert await forget_old_minutes(dry_run=True) == 4
+    assert await forget_old_minutes(dry_run=False) == 4
+    await Minutes(timings).flush()
+    assert await forget_old_minutes(dry_run=False) == 0
+    (render,) = (await totals_by_stage()).values()
+    assert (before["stage render"].count, render.count, round(render.seconds, 3)) == (3, 4, 0.8)
+    assert await database.fetch_value("SELECT count(*) FROM request_minute") == 5
+
+
+async def test_a_minute_said_twice_is_said_once(app: Litestar):
+    timings = Timings()
+    minutes = Minutes(timings)
+    timings["GET /"].add(0.01)
+    await minutes.flush()
+    timings["GET /"].add(0.02, 503)
+    await minutes.flush()
+    await minutes.flush()
+    row = await database.fetch_row("SELECT sum(requests) AS requests, sum(errors) AS errors FROM request_minute")
+    assert row
+    assert (row["requests"], row["errors"]) == (2, 1)
+
+
+async def test_each_kind_of_job_is_told_with_how_long_its_oldest_waits(app: Litestar):
+    studio = Studio(app.state.parts.store, app.state.parts.pool)
+    await studio.add(await make_entity(), ready=False)
+    await database.execute("UPDATE pgqueuer SET created = now() - interval '5 minutes'")
+    found = await values(app)
+    assert found["portal_queue_jobs", "render", "waiting"] == 1
+    assert 300 <= found["portal_queue_oldest_seconds", "render"] < 400
+    assert found["portal_queue_jobs", "cleanup", "waiting"] == found["portal_queue_oldest_seconds", "cleanup"] == 0
+
+
+async def test_names_units_and_helps_follow_prometheus_conventions(app: Litestar):
+    families = list(text_string_to_metric_families((await ask(app)).text))
+    assert len({family.name for family in families}) == len(families)
+    for family in families:
+        assert family.documentation, family.name
+        assert not re.search(r"_(ms|minutes|hours|kb|mb|percent)$", family.name)
+        for sample in family.samples:
+            assert (family.type == "counter") == sample.name.endswith("_total"), sample.name
+
+
+async def test_dashboard_and_alerts_ask_only_for_metrics_that_there_are(app: Litestar):
+    studio = Studio(app.state.parts.store, app.state.parts.pool)
+    await studio.add(await make_entity())
+    await Minutes(app.state.parts.timings).flush()
+    families = list(text_string_to_metric_families((await ask(app)).text))
+    known = {sample.name for family in families for sample in family.samples} | {family.name for family in families}
+    known |= {f"{family.name}_total" for family in families if family.type == "counter"}
+    # those that are told only once there is something to tell
+    known |= {"portal_health", "portal_disk_days_until_full", "portal_schedule_last_success_timestamp_seconds"}
+    dashboard = json.loads((CHECKOUT / "docs" / "grafana-dashboard.json").read_text("utf-8"))
+    rules = (CHECKOUT / "docs" / "alerts.yml").read_text("utf-8")
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    asked += [line for line in rules.splitlines() if "portal_" in line]
+    names = set(re.findall(r"\b(?:portal|process)_[a-z_]+", " ".join(asked)))
+    assert len(names) > 25
+    assert names - known == set()
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])

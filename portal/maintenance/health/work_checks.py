@@ -100,7 +100,7 @@ async def check_requests(here: Here) -> Found:
     are many and quick. Uploads take as long as they are large."""
     counted = await database.fetch(
         """SELECT sum(counted)::bigint AS counted FROM request_minute, unnest(buckets) WITH ORDINALITY AS b (counted, bucket)
-           WHERE minute > now() - interval '15 minutes' AND route LIKE 'GET /%' AND route NOT LIKE 'GET /api/images/serve/%'
+           WHERE minute > now() - interval '15 minutes' AND route LIKE 'GET /%' AND route <> 'GET /api/images/serve'
            GROUP BY bucket ORDER BY bucket"""
     )
     buckets = [row["counted"] for row in counted]
