@@ -47,14 +47,27 @@ from portal.gallery import pages as gallery_pages
 from portal.gallery.intake import Intake
 from portal.idempotency import Presence
 from portal.imaging.turnstile import Turnstile
-from portal.maintenance import advice_pages, preset_api, preset_pages
+from portal.maintenance import (
+    advice_pages,
+    audit_api,
+    audit_pages,
+    finding_api,
+    health_api,
+    health_pages,
+    job_api,
+    job_pages,
+    metrics,
+    performance_pages,
+    preset_api,
+    preset_pages,
+    show_pages,
+)
 from portal.maintenance import api as maintenance_api
-from portal.maintenance import audit_api, audit_pages
-from portal.maintenance import finding_api, health_api, health_pages, job_api, metrics, performance_pages, show_pages
 from portal.maintenance import pages as maintenance_pages
 from portal.maintenance.advice_twins import TwinFinder
 from portal.maintenance.figures import Figures
 from portal.maintenance.health.verdict import Health
+from portal.maintenance.live import Live
 from portal.media import api as media_api
 from portal.media import fallback
 from portal.media.answers import TakeTheLongWay
@@ -99,6 +112,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
     slot, pace = Turnstile(), Pace()  # for all that is made only because somebody looks
     watched = Health(settings, parts.store)
     requests = Requests(parts.timings)
+    live = Live(lambda: job_pages.drawn(app))
     state = State(
         {
             "settings": settings,
@@ -114,6 +128,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
             "shell_counts": shell_counts,
             "twin_finder": TwinFinder(),
             "health": watched,
+            "live": live,
             "alarms": lambda: watched.alarms,
         }
     )
@@ -139,7 +154,9 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         dependencies=_dependencies(parts),
         exception_handlers={Exception: respond},
         middleware=[AdmissionMiddleware, OnceMiddleware()],
-        lifespan=[partial(_opened, listeners=(catalogue, grants, Edge(settings), watched), with_worker=with_worker)],
+        lifespan=[
+            partial(_opened, listeners=(catalogue, grants, Edge(settings), watched, live), with_worker=with_worker)
+        ],
         openapi_config=openapi_config(),
         template_config=TemplateConfig(instance=_templates(lambda: app, settings)),
         state=state,
@@ -154,7 +171,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
 
 @contextlib.asynccontextmanager
 async def _opened(
-    app: Litestar, *, listeners: Sequence[Catalogue | Grants | Edge | Health], with_worker: bool
+    app: Litestar, *, listeners: Sequence[Catalogue | Grants | Edge | Health | Live], with_worker: bool
 ) -> AsyncIterator[None]:
     """Everything that a running portal needs, opened in order and closed the other way round."""
     parts: Parts = app.state.parts
@@ -223,6 +240,7 @@ def _routers() -> list[Any]:
         key_pages.router,
         maintenance_api.router,
         job_api.router,
+        job_pages.router,
         finding_api.router,
         maintenance_pages.router,
         advice_pages.router,
@@ -258,7 +276,10 @@ async def shell_counts() -> Mapping[str, int]:
     """The sidebar's numbers."""
     row = await database.fetch_row(
         """SELECT (SELECT count(*) FROM image WHERE trashed_at IS NOT NULL) AS trash,
-                  (SELECT count(*) FROM image WHERE status = 'failed' AND trashed_at IS NULL) AS failed"""
+                  (SELECT count(*) FROM (SELECT 1 FROM image WHERE (status = 'failed' OR error IS NOT NULL)
+                                         AND trashed_at IS NULL LIMIT 10000) AS pictures)
+                  + (SELECT count(*) FROM job WHERE state = 'failed'
+                     AND NOT EXISTS (SELECT 1 FROM job r WHERE r.retry_of = job.id)) AS failed"""
     )
     return {**await counts_by_type(), **dict(row or {})}
 

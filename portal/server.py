@@ -91,7 +91,7 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
     )
     server = _Server(config)
     async with app.lifespan():
-        beside = [asyncio.create_task(_greet(server, settings)), asyncio.create_task(_end_worker(server, app))]
+        beside = [asyncio.create_task(_greet(server, settings)), asyncio.create_task(_end_long_work(server, app))]
         try:
             await server.serve()
         except SystemExit as error:
@@ -101,9 +101,11 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
                 task.cancel()
 
 
-async def _end_worker(server: _Server, app: Litestar) -> None:
-    """At the signal, not after the last request: a slow request must not leave its jobs too little time, or the other way."""
+async def _end_long_work(server: _Server, app: Litestar) -> None:
+    """At the signal, not after the last request: a slow request must not leave its jobs too little time, or the other way.
+    Streams would go on for ever: they end first."""
     await server.is_ending.wait()
+    app.state.live.end()
     worker: Worker | None = app.state.worker
     if worker is not None:
         await worker.stop(grace=DRAIN_SECONDS)

@@ -7,11 +7,16 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.domain.types import JobId
+
 from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.errors import Conflict, NotFound
+from portal.jobs.pauses import wake_workers
 from portal.jobs.progress import KEPT, place_of, start_job
+from portal.jobs.queue import queries_on
 
 DEAD_SECONDS: Final = 30  # without a heartbeat: its worker is dead, and nobody else has taken it up
 
@@ -68,3 +73,16 @@ async def retry_job(job_id: UUID, known: Collection[str], *, actor: Actor) -> UU
         await database.execute("DELETE FROM pgqueuer WHERE status = 'failed' AND dedupe_key = $1", place_of(job_id))
         await record(actor, "job.retry", "job", str(job_id), after={"job": str(new)})
     return new
+
+
+async def requeue(queue_id: int, *, actor: Actor) -> None:
+    """A job that nobody follows and that the queue has given up waits again. Raises NotFound."""
+    async with database.transaction():
+        kind = await database.fetch_value(
+            "SELECT entrypoint FROM pgqueuer WHERE id = $1 AND status = 'failed' FOR UPDATE", queue_id
+        )
+        if kind is None:
+            raise NotFound("This job was tried again already.")
+        await queries_on(AsyncpgDriver(database.connection_of_transaction())).requeue_jobs([JobId(queue_id)])
+        await wake_workers()
+        await record(actor, "job.retry", "queue", f"{kind} {queue_id}")

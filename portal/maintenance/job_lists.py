@@ -37,7 +37,7 @@ from portal.maintenance.job_words import (
     result_in_words,
     time_left,
 )
-from portal.paging import EXACT_UP_TO, decode_cursor, encode_cursor
+from portal.paging import decode_cursor, encode_cursor
 from portal.storage.links import Links
 
 STATES: Final = ("", "waiting", "active", "failed", "paused", "done")
@@ -293,13 +293,14 @@ def _badge(each: JobLine, is_paused: bool) -> tuple[str, str]:
     return _TONES[each.job.state]
 
 
+def stamp_of(now: Now, unfinished: Iterable[JobLine]) -> str:
+    """Another one when other jobs stand in the lists, or stand there otherwise; not while they only go on."""
+    jobs = [f"{each.job.id[-12:]}{each.job.state[0]}{int(each.is_ending)}" for each in unfinished]
+    return "-".join([*map(str, (now.counts["failed"], now.counts["done"], len(now.taking))), *now.pauses, *jobs])
+
+
 def workers_in_words(found: Iterable[WorkerView]) -> str:
     """ "2 workers, last seen 3 s ago"."""
     taking = [each for each in found if each.takes_jobs]
     number = f"{len(taking)} worker{'' if len(taking) == 1 else 's'}"
     return f"{number}, last seen {ago(min(each.seconds for each in taking))}" if taking else "No worker"
-
-
-def counted(number: int) -> str:
-    """Of lists that stop counting."""
-    return f"{number:,}" if number < max(MOST_COUNTED, EXACT_UP_TO) else f"{MOST_COUNTED:,}+"
