@@ -115,7 +115,7 @@ def _why(image: ImageView) -> str:
         return f"smaller, and as JPEG or WebP instead of {kind}"
     if kind:
         return f"as JPEG or WebP instead of {kind}"
-    return f"{ENOUGH} pixels are enough" if is_large else "saved less finely"
+    return f"{ENOUGH:,} pixels are enough" if is_large else "saved less finely"
 
 
 async def count_small() -> Advice:

@@ -43,7 +43,7 @@ async def test_originals_that_weigh_much_more_than_they_need_the_most_to_win_fir
     scale = 2400 / made.width
     assert first.bytes_enough == pytest.approx(made.bytes * scale * scale, rel=0.01)
     assert first.saved == first.bytes - first.bytes_enough > 500_000
-    assert (first.why, page.items[1].why) == ("2400 pixels are enough", "saved less finely")
+    assert (first.why, page.items[1].why) == ("2,400 pixels are enough", "saved less finely")
     about = await count_heavy()
     assert (about.total, about.bytes, page.total) == (2, sum(each.saved for each in page.items), 2)
     one = await heavy_originals(LINKS, limit=1)
