@@ -128,14 +128,4 @@ def _cumulated(each: Histogram) -> list[tuple[str, float]]:
     return list(zip(bounds, itertools.accumulate(each.buckets), strict=True))
 
 
-def _health(request: Http) -> Metric:
-    """As the last look has it: nothing is looked at here. What is not known, or not yet, has no value."""
-    watched: Health = request.app.state.health
-    health = GaugeMetricFamily("portal_health", "By check: 0 ok, 1 warning, 2 critical.", labels=["check"])
-    for check in watched.kept.checks if watched.kept is not None else ():
-        if check.severity != "unknown":
-            health.add_metric([check.name], RANK[check.severity])
-    return health
-
-
 router = Router("/", route_handlers=[metrics])

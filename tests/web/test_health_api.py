@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -20,8 +21,9 @@ from portal.environment import CHECKOUT
 from portal.maintenance.health.verdict import Health
 from portal.storage.disk import Disk
 from portal.storage.store import MARKER, Store
+from tests.factories import Studio, make_entity
 from tests.receiving import Receiver, receiving
-from tests.web.whole_app import caller, whole_app
+from tests.web.whole_app import caller, working_app
 
 HTML = {"accept": "text/html"}
 
@@ -33,8 +35,9 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-async def running(pool: None, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Litestar:
-    return await whole_app(tmp_path_factory.mktemp("data"), PORTAL_ALERT_WEBHOOK=receiver.url)
+async def running(pool: None, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> AsyncIterator[Litestar]:
+    async with working_app(tmp_path_factory.mktemp("data"), PORTAL_ALERT_WEBHOOK=receiver.url) as app:
+        yield app
 
 
 @pytest.fixture
@@ -72,6 +75,30 @@ async def test_it_tells_each_check_and_what_to_do_worst_first(app: Litestar):
     assert (first["name"], first["severity"]) == ("storage", "critical")
     assert ill["recommendations"][0] == first["recommendation"]
     assert first["recommendation"]["words"].startswith("Mount the disk.")
+
+
+def test_every_button_leads_somewhere(app: Litestar):
+    checks = (CHECKOUT / "portal" / "maintenance" / "health").glob("*.py")
+    routes = {name for path in checks for name in re.findall(r'"(\w+:\w+)"', path.read_text("utf-8"))}
+    assert {"maintenance:show", "maintenance:jobs", "maintenance:check"} <= routes
+    assert all(app.route_reverse(name) for name in routes)
+
+
+async def test_a_button_that_does_it_is_an_admins_and_a_plain_form(app: Litestar):
+    """A scrub that does not come: the button starts a full check."""
+    studio = Studio(app.state.parts.store, app.state.parts.pool)
+    await studio.add(await make_entity(), ready=False)
+    await database.execute("UPDATE image SET created_at = now() - interval '4 days'")
+    admin, viewer = await caller(app, "admin"), await caller(app, "viewer")
+    page = (await admin.get("/maintenance/health", headers=HTML)).text
+    assert "Check all now" in page
+    assert 'id="do-scrub"' in page
+    assert 'id="do-scrub"' not in (await viewer.get("/maintenance/health", headers=HTML)).text
+    advice = (await admin.get("/api/images/health")).json()["recommendations"]
+    scrub = next(each for each in advice if each["check"] == "scrub")
+    assert (scrub["url"], scrub["method"], scrub["fields"]) == ("/maintenance/findings/check", "post", {"how": "full"})
+    assert (await admin.post(scrub["url"], data=scrub["fields"])).status_code == 303
+    assert await database.fetch_value("SELECT kind FROM job") == "check"
 
 
 @pytest.mark.parametrize(("role", "status"), [(None, 401), ("viewer", 200), ("editor", 200), ("admin", 200)])

@@ -57,7 +57,8 @@ async def check_scrub(here: Here) -> Found:
     if ran_at is None and severity == "ok":
         return Found("unknown", "Not yet: the first run is by schedule, within a day.")
     detail = f"The last run ended {span(age)} ago." if ran_at else f"None has run, in {span(age)} with pictures."
-    remedy = Remedy("Look why it does not run: is there a worker?", "Open jobs", "maintenance:jobs")
+    words = "Check all now, and look why the scrub does not run: is there a worker?"
+    remedy = Remedy(words, "Check all now", "maintenance:check", "post", {"how": "full"}, "admin")
     return Found(severity, detail, round(age), "s", None if severity == "ok" else remedy)
 
 
@@ -94,7 +95,7 @@ async def check_audit(here: Here) -> Found:
     first = next(iter(left.get("first") or []), {})
     words = "Compare with a backup: lines were changed or removed by somebody with access to the database."
     detail = str(first.get("detail") or "The chain of the audit has a gap")[:300]
-    remedy = Remedy(words, "Open the audit", "audit:list", role="admin")
+    remedy = Remedy(words, "Open the audit", "maintenance:audit", role="admin")
     return Found("critical", f"{detail} (verified {ago} ago).", left.get("breaches"), "breaches", remedy)
 
 

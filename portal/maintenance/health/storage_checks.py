@@ -18,7 +18,7 @@ from portal.storage.probe import Changed, has_marker, round_trip
 from portal.storage.store import MARKER
 
 LEAST_FREE: Final = 64 * 1024 * 1024  # where no floor is set
-FREE_SPACE: Final = Remedy("Free what can go, or enlarge the disk.", "Free space", "maintenance:show", role="admin")
+FREE_SPACE: Final = Remedy("Free what can go, or enlarge the disk.", "Free space", "maintenance:show")
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 

@@ -110,7 +110,8 @@ async def check_requests(here: Here) -> Found:
     ms = 1000 * seconds
     severity = SLOW.judge(ms)
     detail = f"Of {sum(buckets):,} in the last 15 minutes, 95 of 100 were answered within {ms:,.0f} ms."
-    remedy = Remedy("Look which pages are slow, and what the database and the disk are busy with.")
+    words = "Look which pages are slow, and what the database and the disk are busy with."
+    remedy = Remedy(words, "See what is slow", "maintenance:performance")
     return Found(severity, detail, round(ms), "ms", None if severity == "ok" else remedy)
 
 
