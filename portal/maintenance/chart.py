@@ -51,7 +51,7 @@ class Chart:
 
 
 def chart_of(days: Sequence[Day]) -> Chart:
-    top = _round_up(max((day.served for day in days), default=0))
+    top = round_up(max((day.served for day in days), default=0))
     scale = (_BOTTOM - _TOP) / top
     pitch = (WIDTH - _LEFT) / max(len(days), 1)
     bars = [
@@ -82,7 +82,7 @@ def _bar(day: Day, x: float, pitch: float, scale: float, *, has_label: bool) -> 
     )
 
 
-def _round_up(most: int) -> int:
+def round_up(most: int) -> int:
     """To 4, 8, 12, 20, 40, 80, …: four steps lead up to it in round numbers."""
     unit = 1
     while True:

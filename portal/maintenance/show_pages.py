@@ -9,14 +9,19 @@ from litestar import Router, get
 from litestar.response import Template
 
 from portal.accounts.guards import permit
-from portal.maintenance import finding_pages
+from portal.maintenance import finding_pages, statistics_pages, storage_pages
 from portal.maintenance.health_pages import health_inputs
 from portal.web.rendering import AnyRequest, page
 
 Part = Callable[[AnyRequest], Awaitable[dict[str, Any]]]
 """What a fragment of the page needs, by the names on its line 1."""
 
-PARTS: Final[tuple[Part, ...]] = (finding_pages.findings_inputs, health_inputs)
+PARTS: Final[tuple[Part, ...]] = (
+    storage_pages.storage_inputs,
+    storage_pages.cleanup_inputs,
+    finding_pages.findings_inputs,
+    health_inputs,
+)
 
 
 @get("/maintenance", name="maintenance:show", include_in_schema=False, **permit("viewer"))
@@ -27,4 +32,4 @@ async def show(request: AnyRequest) -> Template:
     return await page(request, "maintenance/show.html", **inputs)
 
 
-router = Router("/", route_handlers=[show, finding_pages.router])
+router = Router("/", route_handlers=[show, finding_pages.router, storage_pages.router, statistics_pages.router])

@@ -1,0 +1,225 @@
+"""What a cleanup never does: believe a clock that jumped, run twice at once, touch what is repair's, hold a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from portal import database
+from portal.audit.actors import SYSTEM, Actor
+from portal.errors import Conflict, Running
+from portal.gallery.disposal import trash_image
+from portal.jobs.alone import CLEANUP as TURN
+from portal.jobs.alone import refuse_while_running
+from portal.jobs.progress import Cancelled
+from portal.maintenance.cleanup import CleanupReport, clean_up
+from portal.maintenance.clock_watch import doubt, watch_clock
+from portal.settings import Settings
+from portal.storage.keys import original_key
+from tests.factories import Studio, make_entity
+from tests.waiting import eventually
+
+ADMIN = Actor("user:ada@example.com", "admin")
+
+
+@pytest.fixture
+def config(config: Settings) -> Settings:
+    return config.replace(grace_minutes=60, trash_days=30)
+
+
+async def sweep(studio: Studio, config: Settings, *, dry_run: bool = False, **how: object) -> CleanupReport:
+    options: dict[str, object] = {"actor": SYSTEM} | how
+    return await clean_up(settings=config, store=studio.store, dry_run=dry_run, **options)  # type: ignore[arg-type] - by name
+
+
+async def trash_long_ago(studio: Studio, days: int = 31) -> UUID:
+    image_id = await studio.add(await make_entity())
+    await trash_image(image_id, actor=SYSTEM, deletes_per_hour=0)
+    await database.execute(
+        "UPDATE image SET trashed_at = now() - make_interval(days => $2) WHERE id = $1", image_id, days
+    )
+    return image_id
+
+
+async def move_clock_note(seen: str, steady: str) -> None:
+    """As if the clock had last been looked at so long ago, and steady for so long."""
+    await watch_clock()
+    await database.execute(
+        """UPDATE portal_state SET value = value || jsonb_build_object('seen_at', now() - $1::text::interval,
+               'steady_since', now() - $2::text::interval) WHERE name = 'clock'""",
+        seen,
+        steady,
+    )
+
+
+async def test_a_clock_that_jumped_a_day_ahead_lets_no_schedule_clean_up(studio: Studio, config: Settings) -> None:
+    trashed = await trash_long_ago(studio)
+    await move_clock_note("24 hours 3 minutes", "9 days")  # watched every few minutes until it jumped
+    with pytest.raises(Conflict, match="went on by 24 h 3 min unseen"):
+        await sweep(studio, config, by_schedule=True)
+    assert await database.fetch_value("SELECT count(*) FROM image WHERE id = $1", trashed) == 1
+    said = await sweep(studio, config, by_schedule=True, dry_run=True)
+    assert (said.trashed_images, "clock" in (said.doubt or "")) == (1, True)
+    done = await sweep(studio, config, actor=ADMIN)  # somebody has looked at the time
+    assert done.trashed_images == 1
+
+
+async def test_a_clock_that_went_back_is_not_believed_either(studio: Studio, config: Settings) -> None:
+    await move_clock_note("-24 hours", "9 days")
+    with pytest.raises(Conflict, match="went back by 24 h"):
+        await sweep(studio, config, by_schedule=True)
+
+
+async def test_after_some_steady_hours_the_schedule_cleans_up_again(studio: Studio, config: Settings) -> None:
+    await trash_long_ago(studio)
+    with pytest.raises(Conflict, match="only just begun"):
+        await sweep(studio, config, by_schedule=True)
+    await move_clock_note("3 minutes", "2 hours 50 minutes")
+    assert await doubt() is not None
+    await move_clock_note("3 minutes", "3 hours 1 minute")
+    assert (await sweep(studio, config, by_schedule=True)).trashed_images == 1
+
+
+async def test_a_file_is_old_only_by_both_clocks(
+    studio: Studio, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of this hour under a process whose clock is a day ahead: the database's is not."""
+    path = studio.store.root / "temp" / "0190.part"
+    path.write_bytes(b"on its way")
+    jumped = time.time() + 86_400
+
+    class Ahead(__import__("datetime").datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> object:
+            return cls.fromtimestamp(jumped, tz)
+
+    monkeypatch.setattr("portal.maintenance.sweeps.datetime", Ahead)
+    assert (await sweep(studio, config)).temp_files == 0
+    assert path.exists()
+
+
+async def test_a_picture_of_the_trash_whose_original_is_missing_is_left_to_repair(
+    studio: Studio, config: Settings
+) -> None:
+    lost, whole = await trash_long_ago(studio), await trash_long_ago(studio)
+    (studio.store.root / original_key("inventory_items", lost, 1, "jpg")).unlink()
+    done = await sweep(studio, config)
+    assert (done.trashed_images, done.unfound_images) == (1, 1)
+    assert [row["id"] for row in await database.fetch("SELECT id FROM image")] == [lost]
+    assert whole != lost
+
+
+async def test_bytes_are_told_by_kind_and_are_those_on_the_disk(studio: Studio, config: Settings) -> None:
+    image_id = await studio.add(await make_entity())
+    await studio.replace(image_id)
+    await trash_image(image_id, actor=SYSTEM, deletes_per_hour=0)
+    await database.execute("UPDATE image SET trashed_at = now() - interval '31 days'")
+    stored = sum(entry.bytes for entry in studio.store.walk())
+    path = studio.store.root / "temp" / "left.part"
+    path.write_bytes(b"12345")
+    os.utime(path, (1, 1))
+    said = await sweep(studio, config, dry_run=True)
+    assert (said.trashed_bytes, said.temp_bytes, said.orphaned_bytes) == (stored, 5, 0)
+    assert said.bytes == stored + 5
+    assert (await sweep(studio, config)).bytes == said.bytes
+    assert list(studio.store.walk()) == []
+
+
+async def test_rows_past_their_days_go(studio: Studio, config: Settings) -> None:
+    await database.execute(
+        """INSERT INTO job (id, kind, state, actor, finished_at)
+           SELECT gen_random_uuid(), 'cleanup', 'succeeded', 'system', now() - make_interval(days => n)
+           FROM unnest(ARRAY[10, 91]) AS n"""
+    )
+    await database.execute("INSERT INTO throttle (key, failures, since) VALUES ('a', 1, now() - interval '2 days')")
+    said = await sweep(studio, config, dry_run=True)
+    assert said.rows["jobs"] == 1
+    done = await sweep(studio, config)
+    assert (done.rows["jobs"], done.rows["sessions"]) == (1, 1)
+    assert await database.fetch_value("SELECT count(*) FROM job") == 1
+
+
+async def test_it_tells_how_far_it_is_and_ends_when_asked_with_its_line_in_the_audit(
+    studio: Studio, config: Settings
+) -> None:
+    for _ in range(3):
+        await trash_long_ago(studio)
+    told: list[int] = []
+
+    async def report(done: int, total: int | None) -> None:
+        told.append(done)
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        await sweep(studio, config, report=report)
+    assert told == [3]
+    line = await database.fetch_value(
+        "SELECT after ->> 'trashed_images' FROM audit_change JOIN audit ON audit.pk = audit_change.audit"
+        " WHERE action = 'maintenance.cleanup'"
+    )
+    assert line == "3"
+
+
+RUN = """
+import asyncio, sys
+from portal import database
+from portal.jobs.alone import CLEANUP, alone
+async def main():
+    database.DB.config = eval(sys.argv[1])
+    async with alone(CLEANUP):
+        print("here", flush=True)
+        await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+async def test_of_two_processes_one_runs_and_a_killed_one_leaves_the_place_free(
+    studio: Studio, config: Settings
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RUN, repr(dict(database.DB.config)), stdout=asyncio.subprocess.PIPE, cwd=Path.cwd()
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"here\n"
+        with pytest.raises(Running, match="is running since"):
+            await sweep(studio, config)
+        with pytest.raises(Running):
+            await refuse_while_running(TURN)
+        process.kill()
+
+        async def is_free() -> bool:
+            try:
+                await sweep(studio, config)
+            except Running:
+                return False
+            return True
+
+        await eventually(is_free)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_a_large_store_is_never_a_list(studio: Studio, config: Settings) -> None:
+    folder = studio.store.root / "inventory_items"
+    for at in range(6_000):
+        shard = folder / f"{at % 60:02x}"
+        shard.mkdir(parents=True, exist_ok=True)
+        (shard / f"{uuid4()}-v1.jpg").touch()
+    tracemalloc.start()
+    try:
+        said = await sweep(studio, config.replace(grace_minutes=0), dry_run=True)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert said.orphaned_objects == 6_000
+    assert most < 4_000_000  # as a list they are more
