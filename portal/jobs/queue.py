@@ -28,6 +28,7 @@ AWAITED: Final = 20  # somebody holds a connection open for it
 URGENT: Final = 10  # somebody looks at a page where it will appear
 USUAL: Final = 0
 BULK: Final = -10
+LOG_DAYS: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +123,11 @@ async def queue_counts() -> QueueCounts:
     rows = await database.fetch("SELECT status::text AS status, count(*) AS jobs FROM pgqueuer GROUP BY status")
     jobs = {row["status"]: row["jobs"] for row in rows}
     return QueueCounts(jobs.get("queued", 0), jobs.get("picked", 0), jobs.get("failed", 0))
+
+
+async def prune_queue() -> None:
+    """The queue's log and the jobs it gave up are never pruned by its library."""
+    await database.execute("DELETE FROM pgqueuer_log WHERE created < now() - make_interval(days => $1)", LOG_DAYS)
+    await database.execute(
+        "DELETE FROM pgqueuer WHERE status = 'failed' AND updated < now() - make_interval(days => $1)", LOG_DAYS
+    )

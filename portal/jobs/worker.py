@@ -24,7 +24,7 @@ from portal import database
 from portal.errors import DiskFull, Unavailable
 from portal.jobs.pauses import PausableQueries
 from portal.jobs.presence import Sign
-from portal.jobs.queue import Task, ending, queries_on, queue_settings
+from portal.jobs.queue import Task, ending, prune_queue, queries_on, queue_settings
 from portal.jobs.schedules import Clock
 from portal.jobs.tracing import told
 
@@ -38,7 +38,6 @@ LEASE: Final = timedelta(seconds=10)  # without a heartbeat for so long, a job i
 AWAY_PAUSE: Final = timedelta(seconds=2)
 OUTAGE_PAUSE: Final = timedelta(seconds=30)  # between tries of a patient task, once the usual ones are used up
 LONGEST_PAUSE: Final = 3.0  # seconds between tries to reach a database that is away
-LOG_DAYS: Final = 14
 
 
 class PoisonJob(Exception):
@@ -189,7 +188,7 @@ class Worker:
         pool = await asyncpg.create_pool(**database.DB.config, min_size=4, max_size=4, command_timeout=60)
         self._pool = pool
         try:
-            await _prune(pool)
+            await prune_queue()
             if self.heal is not None:
                 await self.heal()
             queuer = self._queuer = build(pool, self.tasks, self.at_once)
@@ -206,11 +205,3 @@ class Worker:
         finally:
             self._queuer = None
             pool.terminate()
-
-
-async def _prune(pool: asyncpg.Pool) -> None:
-    """The queue's log and the jobs it gave up are never pruned by its library."""
-    await pool.execute("DELETE FROM pgqueuer_log WHERE created < now() - make_interval(days => $1)", LOG_DAYS)
-    await pool.execute(
-        "DELETE FROM pgqueuer WHERE status = 'failed' AND updated < now() - make_interval(days => $1)", LOG_DAYS
-    )

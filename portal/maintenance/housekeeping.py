@@ -1,4 +1,5 @@
-"""What runs every few minutes and concerns nobody: counters are folded, the clock is looked at, the day is noted."""
+"""What runs every few minutes and concerns nobody: counters are folded, the clock is looked at, the day is noted,
+old lines of the queue and of the minutes go."""
 
 from __future__ import annotations
 
@@ -8,15 +9,17 @@ from typing import Any, Final
 
 from portal.errors import Running
 from portal.gallery.counters import fold_counts
-from portal.jobs.queue import Task
+from portal.jobs.queue import Task, prune_queue
 from portal.maintenance.clock_watch import watch_clock
 from portal.maintenance.figures import note_the_day
 from portal.maintenance.history import is_today_noted
+from portal.maintenance.performance import forget_old_minutes
 from portal.settings import Settings
 from portal.storage.cache import Cache
 
 KEEP_COUNTS: Final = "keep_counts"
 NOTE_DAY: Final = "note_day"
+PRUNE_QUEUE: Final = "prune_queue"
 
 
 def housekeeping_tasks(settings: Settings, cache: Cache) -> Mapping[str, Task]:
@@ -30,4 +33,8 @@ def housekeeping_tasks(settings: Settings, cache: Cache) -> Mapping[str, Task]:
     async def note_day(payload: dict[str, Any]) -> None:
         await note_the_day(settings, cache)
 
-    return {KEEP_COUNTS: Task(keep_counts), NOTE_DAY: Task(note_day)}
+    async def prune(payload: dict[str, Any]) -> None:
+        await prune_queue()
+        await forget_old_minutes(dry_run=False)
+
+    return {KEEP_COUNTS: Task(keep_counts), NOTE_DAY: Task(note_day), PRUNE_QUEUE: Task(prune)}

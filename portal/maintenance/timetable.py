@@ -7,7 +7,7 @@ from collections.abc import Container
 from portal.jobs.schedules import Schedule
 from portal.maintenance.audit_jobs import PRUNE, SEAL, VERIFY
 from portal.maintenance.cleanup import CLEANUP
-from portal.maintenance.housekeeping import KEEP_COUNTS, NOTE_DAY
+from portal.maintenance.housekeeping import KEEP_COUNTS, NOTE_DAY, PRUNE_QUEUE
 from portal.settings import Settings
 
 
@@ -22,6 +22,7 @@ def timetable(settings: Settings, kinds: Container[str]) -> list[Schedule]:
             "audit_prune", "Remove lines of the audit past their days", settings.cleanup_cron, PRUNE, is_followed=False
         ),
         Schedule("keep_counts", "Fold the counters, look at the clock", "*/3 * * * *", KEEP_COUNTS, is_followed=False),
+        Schedule("prune_queue", "Forget old lines of queue and timings", "20 * * * *", PRUNE_QUEUE, is_followed=False),
         Schedule("note_day", "Note what is stored for the day", "50 5,11,17,23 * * *", NOTE_DAY, is_followed=False),
     ]
     return [each for each in schedules if each.kind in kinds]

@@ -269,8 +269,21 @@ async def test_run_now_starts_it_out_of_turn_and_not_twice_at_a_time():
         await run_now("nothing", [NIGHTLY], actor=SYSTEM)
 
 
-def test_the_portals_own_schedules_follow_its_settings(config: Settings):
-    cleanup = Parts.of(config).schedules()[0]
-    assert (cleanup.name, cleanup.cron, dict(cleanup.arguments)) == ("cleanup", "0 3 * * *", {"dry_run": False})
-    off = Parts.of(config.replace(cleanup_cron="off")).schedules()[0]
-    assert off.words == "Off"
+def test_the_portals_own_schedules_follow_its_settings_and_what_runs_often_is_followed_by_nobody(config: Settings):
+    schedules = {each.name: each for each in Parts.of(config.replace(scrub_cron="off")).schedules()}
+    assert {"cleanup", "scrub", "seal", "keep_counts", "note_day", "prune_queue"} <= set(schedules)
+    assert (schedules["cleanup"].cron, schedules["cleanup"].arguments["dry_run"]) == ("0 3 * * *", False)
+    assert schedules["scrub"].words == "Off"
+    for each in schedules.values():
+        often = each.next_after(NOON, OSLO) is not None and len(due(each.cron, NOON, 1)) > 4
+        assert not (often and each.is_followed), each
+
+
+@pytest.mark.usefixtures("db")
+async def test_what_the_queue_remembers_for_ever_is_forgotten_after_two_weeks(config: Settings):
+    await database.execute(
+        """INSERT INTO pgqueuer_log (created, job_id, status, priority, entrypoint)
+           SELECT now() - make_interval(days => days), 1, 'successful', 0, 'seal' FROM unnest(ARRAY[1, 13, 15, 40]) AS days"""
+    )
+    await Parts.of(config).tasks()["prune_queue"].run({})
+    assert await database.fetch_value("SELECT count(*) FROM pgqueuer_log") == 2
