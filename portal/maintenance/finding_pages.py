@@ -113,7 +113,7 @@ async def _run(
     chosen = kind if kind in KINDS else None
     inputs = await _inputs(request, chosen)
     to = request.app.route_reverse("maintenance:show") + (f"?kind={chosen}" if chosen else "") + "#findings"
-    return await after(request, "maintenance/_findings.html", to=to, counts=True, **inputs)
+    return await after(request, "maintenance/_findings.html", to=to, counts=True, takes_focus=True, **inputs)
 
 
 # with its own API and the way back, so that the portal is told of one router

@@ -111,10 +111,12 @@ class OutcomeLine:
 
 @dataclass(slots=True)
 class RepairReport:
-    """`checked`: nothing was open, and every byte was read first. `outcomes` are the first 200; `left_out` were more."""
+    """`checked`: nothing was open, and every byte was read first. `repairs`: how many of each were made or, dry, planned.
+    `outcomes` are the first 200; `left_out` were more."""
 
     dry_run: bool
     checked: bool = False
+    repairs: dict[str, int] = field(default_factory=dict)
     kinds: dict[str, OfKind] = field(default_factory=dict)
     outcomes: list[OutcomeLine] = field(default_factory=list)
     left_out: int = 0
@@ -131,6 +133,8 @@ class RepairReport:
     def add(self, finding: FindingView, outcome: Outcome) -> None:
         of_kind = self.kinds.setdefault(finding.kind, OfKind())
         setattr(of_kind, outcome.outcome, getattr(of_kind, outcome.outcome) + 1)
+        if outcome.outcome in ("planned", "repaired"):
+            self.repairs[outcome.repair] = self.repairs.get(outcome.repair, 0) + 1
         if outcome.outcome == "refused":
             of_kind.reasons[outcome.detail] = of_kind.reasons.get(outcome.detail, 0) + 1
         if len(self.outcomes) >= MOST_OUTCOMES:

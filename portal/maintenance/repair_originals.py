@@ -188,7 +188,7 @@ async def _give_up(finding: FindingView, original: Original, room: Room) -> Outc
         return refused("trash", f"{NOWHERE} It stays, because it is pinned on {named(invoices)}.")
     where = "It was in the trash already" if original.is_trashed else "It went to the trash"
     detail = f"{NOWHERE} {where}, and can be restored there."
-    room.foresight.lost.add(original.image_id)
+    room.foresight.lost.add((original.image_id, original.version))
     if room.dry_run:
         return Outcome("planned", "trash", detail)
     try:

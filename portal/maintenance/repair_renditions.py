@@ -109,8 +109,9 @@ def _recipe_of(row: Mapping[str, Any]) -> Recipe | None:
 
 async def _still_wrong(wanted: Wanted, room: Room) -> Finding | None:
     """As a check would find it; None of an image in the trash whose original was given up."""
-    original = await find_original(wanted.said.image_id, wanted.said.version)
-    if wanted.said.image_id in room.foresight.lost or (original is not None and original.is_given_up):
+    version = (wanted.said.image_id, wanted.said.version)
+    original = await find_original(*version)
+    if version in room.foresight.lost or (original is not None and original.is_given_up):
         return None
     findings = await check_picture(wanted.said.image_id, Eyes(room.store, room.pool))
     return next((each for each in findings if each.key == wanted.key), None)

@@ -37,7 +37,7 @@ class Foresight:
     """What this run did so far or, dry, would have done: what comes later is planned upon it."""
 
     sound: set[str] = field(default_factory=set)  # keys of originals that have their bytes again
-    lost: set[UUID] = field(default_factory=set)  # images whose original is nowhere
+    lost: set[tuple[UUID, int]] = field(default_factory=set)  # images, with their version, whose original is nowhere
     rendered: tuple[tuple[UUID, str], dict[str, Rendered]] | None = None  # the last set that was made, and whose
 
 

@@ -76,7 +76,7 @@ async def repair_queue(finding: FindingView, room: Room) -> Outcome:
         except NotFound:
             return gone("queue")
         forgotten = await forgotten_images()
-        if image_id not in forgotten or image_id in room.foresight.lost:
+        if image_id not in forgotten or (image_id, forgotten[image_id]) in room.foresight.lost:
             return gone("queue")
         if room.dry_run:
             return Outcome("planned", "queue", QUEUED)

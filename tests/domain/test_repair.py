@@ -187,6 +187,21 @@ async def test_a_kept_version_s_rendition_is_of_its_own_cut(workshop: Workshop, 
     assert (workshop.root / key).read_bytes() == sound
 
 
+async def test_a_kept_version_s_rendition_is_made_though_the_present_original_is_nowhere(
+    workshop: Workshop, image_id: UUID
+) -> None:
+    await workshop.studio.replace(image_id)
+    key = rendition(image_id, "gallery", 1, 1)
+    workshop.flip(key)
+    (workshop.root / original(image_id, 2)).unlink()
+    report = await workshop.check_and_repair()
+    assert [(line.repair, line.outcome) for line in report.outcomes] == [
+        ("trash", "repaired"),
+        ("rerender", "repaired"),
+    ]
+    assert await workshop.breaches() == []
+
+
 async def test_a_pinned_set_is_made_again_if_its_cut_is_known(workshop: Workshop) -> None:
     invoice = await make_entity("invoices")
     image_id = await workshop.studio.add(invoice)
