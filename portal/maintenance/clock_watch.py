@@ -1,7 +1,7 @@
 """Is the clock to be trusted? A clock that jumps ahead makes everything look past its days.
 
 Looked at every few minutes, by the database's clock. After a gap (the portal was off, or the clock jumped) it has to be
-steady for some hours before anything is removed by schedule; a person may do it at once.
+steady for some hours before anything is removed by schedule; a person may do it at once. The first look finds no gap.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STEADY: Final = timedelta(hours=3)
 _BACK: Final = timedelta(minutes=1)  # transactions that began before one another may end the other way round
 _WATCH: Final = """
     INSERT INTO portal_state AS kept (name, value)
-    VALUES ('clock', jsonb_build_object('seen_at', clock_timestamp(), 'steady_since', clock_timestamp(), 'gap', NULL))
+    VALUES ('clock', jsonb_build_object('seen_at', clock_timestamp(), 'steady_since', clock_timestamp() - $3::interval, 'gap', 0))
     ON CONFLICT (name) DO UPDATE SET value = CASE
         WHEN clock_timestamp() - (kept.value ->> 'seen_at')::timestamptz BETWEEN -$2::interval AND $1::interval
         THEN kept.value || jsonb_build_object('seen_at', clock_timestamp())
@@ -28,23 +28,21 @@ _WATCH: Final = """
 
 
 async def watch_clock() -> None:
-    await database.execute(_WATCH, GAP, _BACK)
+    await database.execute(_WATCH, GAP, _BACK, STEADY)
 
 
 async def doubt() -> str | None:
     """Why the clock is not trusted, in words for staff; None when it is. Looks at it, too."""
-    row = await database.fetch_row(_WATCH, GAP, _BACK)
+    row = await database.fetch_row(_WATCH, GAP, _BACK, STEADY)
     value: dict[str, Any] = json.loads(row["value"]) if row else {}
     since = datetime.fromisoformat(value["steady_since"])
     if row is None or row["now"] - since >= STEADY:
         return None
     hours = STEADY.total_seconds() / 3600
-    return f"{_reason(value.get('gap'))} It is trusted once it has been steady for {hours:g} hours."
+    return f"{_reason(value['gap'])} It is trusted once it has been steady for {hours:g} hours."
 
 
-def _reason(gap: int | None) -> str:
-    if gap is None:
-        return "The clock has only just begun to be watched."
+def _reason(gap: int) -> str:
     if gap < 0:
         return f"The clock went back by {_span(-gap)}."
     return f"The clock went on by {_span(gap)} unseen: the portal was off, or the clock jumped."
