@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -25,7 +25,6 @@ from portal.storage.store import Store
 CHECK: Final = "check"  # a kind of job
 STATE: Final = "full_check"  # in portal_state: how much it read and how long that took
 REST: Final = 0.5  # of the time that was worked
-Tell = Callable[[], Awaitable[None]]
 WORK: Final = 0.05  # seconds until the next rest
 
 
@@ -89,27 +88,37 @@ async def full_check(*, store: Store, grace: timedelta, report: Report = no_repo
 
 async def _check_all(told: CheckReport, store: Store, grace: timedelta, report: Report) -> None:
     await store.check_marker()
-    total = await database.fetch_value("SELECT count(*) FROM image")
+    total, done = 2 * await _stored_objects(), 0  # each is listed, and each is read
     await report(0, total)
     async for finding in check_rows():
         await told.note(finding)
     pace = Pace()
-    await note_objects(told, store, grace, pace, lambda: report(0, total))
+    async for listed in note_objects(told, store, grace, pace):
+        done += listed
+        await report(done, max(total, done))
     async for looked in check_pictures(Eyes(store)):
         for finding in looked.findings:
             await told.note(finding)
         told.pictures += 1
         told.bytes += looked.bytes
-        await report(told.pictures, max(total, told.pictures))
+        done += looked.objects
+        await report(done, max(total, done))
         await pace()
 
 
-async def note_objects(told: CheckReport, store: Store, grace: timedelta, pace: Pace, tell: Tell) -> None:
-    async for findings in check_objects(store, grace, max(grace, LEAST_AGE)):
-        for finding in findings:
+async def note_objects(told: CheckReport, store: Store, grace: timedelta, pace: Pace) -> AsyncIterator[int]:
+    """How many were listed, again and again."""
+    async for listed in check_objects(store, grace, max(grace, LEAST_AGE)):
+        for finding in listed.findings:
             await told.note(finding)
-        await tell()
+        yield listed.objects
         await pace()
+
+
+async def _stored_objects() -> int:
+    return await database.fetch_value(
+        "SELECT coalesce(sum(pieces), 0)::bigint FROM stored_count WHERE part <> 'compressible'"
+    )
 
 
 async def note_unmounted(told: CheckReport, store: Store) -> None:

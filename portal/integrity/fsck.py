@@ -48,8 +48,8 @@ async def fsck(
         await store.check_marker()
         async for finding in check_rows():
             yield finding
-        async for findings in check_objects(store, grace, grace if temp_grace is None else temp_grace):
-            for finding in findings:
+        async for listed in check_objects(store, grace, grace if temp_grace is None else temp_grace):
+            for finding in listed.findings:
                 yield finding
         async for looked in check_pictures(Eyes(store, pool)):
             for finding in looked.findings:

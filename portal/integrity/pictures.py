@@ -52,9 +52,10 @@ class Promised:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """One image that was looked at: what was read of it, and what is wrong with it."""
+    """One image that was looked at: of how many objects how much was read, and what is wrong with it."""
 
     image_id: UUID
+    objects: int
     bytes: int
     findings: list[Finding]
 
@@ -94,7 +95,7 @@ async def _look_at_one(image_id: UUID, promised: Promised, eyes: Eyes) -> Looked
     suspects = {each.key for each in promised.promises if await _breach(each, seen[each.key], eyes)}
     read = sum(each.bytes or 0 for each in seen.values())
     findings = await _proved(image_id, suspects, eyes) if suspects or promised.broken else []
-    return Looked(image_id, read, findings)
+    return Looked(image_id, len(promised.promises), read, findings)
 
 
 async def _proved(image_id: UUID, suspects: set[str], eyes: Eyes) -> list[Finding]:
@@ -235,6 +236,8 @@ async def _wrong_picture(promise: Promise, pool: RenderPool, store: Store) -> st
         seen = await pool.verify(store.path_of(promise.key), "rendition.jpg", Limits())
     except FileRefused as error:
         return f"does not decode: {error.message}"
+    except FileNotFoundError:  # somebody was faster; where nobody was, the next look says that it is missing
+        return "is gone"
     size = (seen.width, seen.height)
     if size == promise.size and any(each.may_be(size) for each in await _presets_named(promise.name)):
         return None

@@ -82,7 +82,8 @@ async def scrub(
                 await told.note(finding)
             told.is_whole = await _go_on(run, told, store, report)
             if told.is_whole:
-                await note_objects(told, store, grace, Pace(), lambda: report(told.pictures, None))
+                async for _ in note_objects(told, store, grace, Pace()):
+                    await report(run.state.pictures, run.state.pictures)
                 told.gone = await end_what_is_gone(began, store)
                 await run.complete()
         except Unavailable:

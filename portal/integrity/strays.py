@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -28,13 +29,21 @@ LEAST_AGE: Final = timedelta(hours=1)
 LONGEST_KEY: Final = 300
 
 
-async def check_objects(store: Store, grace: timedelta, temp_grace: timedelta) -> AsyncIterator[list[Finding]]:
-    """What is found among a thousand objects at a time, often nothing. Raises Unavailable when the store is not mounted."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """So many objects, and what is found among them, often nothing."""
+
+    objects: int
+    findings: list[Finding]
+
+
+async def check_objects(store: Store, grace: timedelta, temp_grace: timedelta) -> AsyncIterator[Listed]:
+    """A thousand at a time. Raises Unavailable when the store is not mounted."""
     async for chunk in walked(store):
         temporary = [entry for entry in chunk if is_temporary(entry)]
         findings = await strays_of(list(older_than(temporary, temp_grace)), store)
         others = [entry for entry in chunk if not is_temporary(entry)]
-        yield findings + await orphans_of(list(older_than(others, grace)), store)
+        yield Listed(len(chunk), findings + await orphans_of(list(older_than(others, grace)), store))
 
 
 async def strays_of(entries: Sequence[ObjectEntry], store: Store) -> list[Finding]:

@@ -30,4 +30,8 @@ def check_tasks(settings: Settings, store: Store) -> Mapping[str, Task]:
         budget = timedelta(minutes=settings.scrub_minutes)
         return asdict(await scrub(store=store, grace=grace, budget=budget, report=report))
 
-    return {CHECK: followed(check), RECHECK: followed(look_again, unit="findings"), SCRUB: followed(read_on)}
+    return {
+        CHECK: followed(check, unit="objects"),
+        RECHECK: followed(look_again, unit="findings"),
+        SCRUB: followed(read_on),
+    }

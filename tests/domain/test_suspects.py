@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,7 +22,10 @@ from portal.gallery import places
 from portal.gallery.arrivals import announce_original
 from portal.gallery.disposal import delete_image, purge_after_commit
 from portal.gallery.service import queue_rendering
+from portal.imaging.pool import RenderPool
+from portal.imaging.verify import Limits, Verified
 from portal.integrity.check import full_check
+from portal.integrity.fsck import fsck
 from portal.integrity.pictures import Eyes, check_pictures
 from portal.integrity.strays import check_objects
 from portal.storage.keys import original_key, rendition_key
@@ -125,6 +130,24 @@ async def test_an_object_younger_than_the_grace_is_no_orphan(studio: Studio) -> 
     assert await kinds(studio) == ["orphaned_object"]
 
 
+class Late(RenderPool):
+    """A pool that gets to a file when its picture was deleted."""
+
+    async def verify(self, path: Path, filename: str, limits: Limits) -> Verified:
+        await asyncio.to_thread(path.unlink)
+        await database.execute("DELETE FROM image")
+        return await super().verify(path, filename, limits)
+
+
+async def test_what_goes_before_it_is_decoded_is_no_finding(studio: Studio) -> None:
+    await studio.add(await make_entity())
+    async with contextlib.AsyncExitStack() as stack:
+        pool = Late(1)
+        stack.push_async_callback(pool.close)
+        checked = fsck(store=studio.store, pool=pool, grace=timedelta(days=1))
+        assert [each async for each in checked] == []
+
+
 class Endless(Store):
     """As if there were no end of objects."""
 
@@ -139,9 +162,9 @@ async def test_objects_are_listed_as_they_are_looked_at(studio: Studio) -> None:
     """A list of all of them would never end here."""
     store = Endless(studio.store.root)
     looked = 0
-    async for findings in check_objects(store, NOW, timedelta(hours=1)):
-        looked += 1000
-        assert findings == []
+    async for listed in check_objects(store, NOW, timedelta(hours=1)):
+        looked += listed.objects
+        assert listed.findings == []
         assert store.given <= looked
         if looked == 20_000:
             break

@@ -1,4 +1,4 @@
-"""Checks never cry wolf: eight writers at once, a full check in a loop without any grace, and not one finding."""
+"""Checks never cry wolf: eight writers at once, full check and fsck in loops without any grace, and not one finding."""
 
 from __future__ import annotations
 
@@ -87,6 +87,13 @@ async def check_until(client: httpx.AsyncClient, end: float) -> int:
     return looked
 
 
+async def fsck_until(portal: RunningPortal, end: float) -> None:
+    """From a process of its own, and with every rendition decoded."""
+    while time.monotonic() < end:
+        done = await asyncio.to_thread(portal.complete, "fsck", "--json")
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
 async def test_a_check_that_runs_while_eight_write_finds_nothing(
     portal: RunningPortal, client: httpx.AsyncClient, rounds: Rounds, figure: Figure
 ) -> None:
@@ -95,7 +102,7 @@ async def test_a_check_that_runs_while_eight_write_finds_nothing(
     writers = [Writer(client, galleries[number // 2], number) for number in range(WRITERS)]
     end = time.monotonic() + rounds(30, 300, "seconds")
     checking = asyncio.create_task(check_until(client, end))
-    await asyncio.gather(checking, *(writer.work_until(end) for writer in writers))
+    await asyncio.gather(checking, fsck_until(portal, end), *(writer.work_until(end) for writer in writers))
     answers = sum((writer.answers for writer in writers), Counter[str]())
     assert answers["upload 201"] > WRITERS, answers
     assert checking.result() > 0
