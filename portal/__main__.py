@@ -21,6 +21,7 @@ from portal.errors import PortalError
 from portal.health_command import health
 from portal.parts import Parts
 from portal.repair_command import repair
+from portal.rerender_command import rerender
 
 ROLE = click.Choice(ROLES)
 
@@ -247,6 +248,7 @@ main.add_command(audit)
 main.add_command(embed)
 main.add_command(health)
 main.add_command(repair)
+main.add_command(rerender)
 
 
 if __name__ == "__main__":

@@ -237,6 +237,13 @@ with portal.sync.open() as p:
     assert done.stderr == ""
 
 
+def test_pictures_are_made_again_by_the_workers_of_a_running_portal(beside: RunningPortal) -> None:
+    said = json.loads(run(beside, "rerender", "missing", "--type", "categories", "--json").stdout)
+    assert (said["kind"], said["state"]) == ("rerender", "queued")
+    assert len(run(beside, "rerender", "selected", "--failed", "gone").stdout.strip()) == 36
+    assert "Say which" in run(beside, "rerender", "selected", code=1).stderr
+
+
 def test_cleanup_reports_and_removes_only_when_told(beside: RunningPortal) -> None:
     left = beside.data_dir / "uploads" / "images" / "inventory_items" / "notes.txt"
     left.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

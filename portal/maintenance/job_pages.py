@@ -30,16 +30,15 @@ from portal.maintenance.job_lists import (
     failed_pictures,
     line_of,
     lines,
-    stamp_of,
     pictures_at,
     read_now,
     reasons,
     removals_given_up,
+    stamp_of,
     workers_in_words,
 )
 from portal.maintenance.job_words import kind_in_words
 from portal.maintenance.live import Live
-from portal.parts import Parts
 from portal.storage.links import Links
 from portal.web.forms import read_form
 from portal.web.parameters import PathText, TheActor, TheLinks
@@ -104,7 +103,7 @@ def _kinds(request: AnyRequest, pauses: Mapping[str, Pause]) -> list[dict[str, A
 
 
 async def _schedules(request: AnyRequest) -> list[dict[str, Any]]:
-    parts: Parts = request.app.state.parts
+    parts: Any = request.app.state.parts
     views = await list_schedules(parts.schedules(), parts.settings.timezone)
     return [_schedule(view) for view in views if view.is_followed]
 
@@ -283,7 +282,7 @@ async def retry(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathT
     **permit("admin"),
 )
 async def run_schedule(request: AnyRequest, links: TheLinks, actor: TheActor, schedule: PathText) -> Response[Any]:
-    parts: Parts = request.app.state.parts
+    parts: Any = request.app.state.parts
     await run_now(schedule, parts.schedules(), actor=actor)
     return await _done(request, links, "Started")
 

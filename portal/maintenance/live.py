@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, NoReturn
 from uuid import UUID
 
-import asyncpg
 import structlog
 
-from portal import database
 from portal.accounts.still import still_let_in
-from portal.errors import Busy, PortalError, Unavailable
+from portal.errors import Busy, Unavailable
 
 log = structlog.get_logger()
 
@@ -54,11 +51,13 @@ class Live:
         rounds = 0
         while True:
             await self._wanted.wait()
-            with contextlib.suppress(*database.AWAY, OSError, asyncpg.PostgresError, PortalError):
+            try:
                 if rounds % ASK_EVERY == 0:
                     await self._ask()
                 rounds += 1
                 self._show(await self._read())
+            except Exception as error:  # whatever it is: readers see the next reading
+                log.warning("jobs cannot be read", error=repr(error))
             await asyncio.sleep(TICK)
 
     def end(self) -> None:
