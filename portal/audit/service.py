@@ -9,6 +9,8 @@ from typing import Any, Final
 from portal import database
 from portal.audit.actors import Actor
 
+_Values = dict[str, Any] | None
+
 # Set by the outermost middleware, so that a line of the audit leads to the lines of the log.
 request_id: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
 
@@ -33,14 +35,27 @@ async def record(
 ) -> None:
     """Add one line, `action` as `image.add`. Raises RuntimeError outside a transaction: a deed and its line are one.
 
-    `before` and `after` hold what changed; what JSON does not know (times, ids, decimals) is kept as text.
+    `before` and `after` hold what changed, and what is alike in both is left out; what JSON does not know (times, ids,
+    decimals) is kept as text.
     """
     database.connection_of_transaction()
+    before, after = _without_alike(before, after)
     line = (actor.name[:200], action, subject_type, subject_id[:100], request_id.get())
     if before is None and after is None:
         await database.execute(_INSERT_ROW, *line)
     else:
         await database.execute(_INSERT_ROW_AND_CHANGE, *line, _json(before), _json(after))
+
+
+def _without_alike(before: _Values, after: _Values) -> tuple[_Values, _Values]:
+    if before is None or after is None:
+        return before, after
+    alike = {name for name in before if name in after and before[name] == after[name]}
+    return _without(before, alike), _without(after, alike)
+
+
+def _without(values: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _json(values: dict[str, Any] | None) -> str | None:
