@@ -270,6 +270,32 @@ def test_fsck_is_silent_on_a_sound_portal_and_names_each_breach(beside: RunningP
     assert "Sound" in run(beside, "fsck").stderr
 
 
+def test_fsck_says_in_one_line_that_the_folder_for_pictures_is_not_mounted(beside: RunningPortal) -> None:
+    root = beside.data_dir / "uploads" / "images"
+    (root / "companies").mkdir(mode=0o700, exist_ok=True)
+    (root / ".portal-root").rename(root.with_name("marker"))
+    try:
+        line = run(beside, "fsck", code=1).stdout
+        assert line.startswith("unmounted_root - - the folder for pictures is not mounted")
+        assert line.count("\n") == 1
+        (told,) = run(beside, "fsck", "--json", code=1).stdout.splitlines()
+        assert json.loads(told)["evidence"] == {"expected": {"file": ".portal-root"}, "found": None}
+    finally:
+        root.with_name("marker").rename(root / ".portal-root")
+
+
+def test_the_audit_is_verified_against_a_hash_that_was_kept_elsewhere(beside: RunningPortal) -> None:
+    run(beside, "token", "create", "nightly", "--role", "editor")
+    anchor = run(beside, "audit", "seal").stdout.strip()
+    assert len(bytes.fromhex(anchor)) == 32
+    done = run(beside, "audit", "verify", "--json", "--anchor", anchor)
+    verdict = json.loads(done.stdout)
+    assert (verdict["is_whole"], verdict["breaches"], verdict["head"]) == (True, 0, anchor)
+    done = run(beside, "audit", "verify", "--anchor", "0" * 64, code=1)
+    assert done.stdout == f"unknown_anchor -: no seal of this chain has the hash {'0' * 64}\n"
+    assert "The audit holds nothing" in run(beside, "audit", "erase", "--person", "nobody@example.com", code=1).stderr
+
+
 def test_a_wrong_setting_is_one_line(fresh: RunningPortal) -> None:
     fresh.environment["PORTAL_TRASH_DAYS"] = "never"
     done = run(fresh, "serve", code=1)

@@ -13,8 +13,6 @@ import errno
 import os
 import stat
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -25,9 +23,11 @@ from portal.histogram import Timings
 from portal.storage.counted import counted
 from portal.storage.disk import Disk, plain_words
 from portal.storage.keys import TEMP
+from portal.storage.walk import ObjectEntry, walk
 
 MARKER: Final = ".portal-root"
 TURNS: Final = 4
+_NOT_OBJECTS: Final = frozenset({MARKER, "lost+found"})  # what a file system keeps for itself is not ours to read
 _MARKER_TEXT = (
     b"The image portal keeps its pictures in this folder. Without this file it takes the disk for not mounted.\n"
 )
@@ -37,15 +37,6 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK: Final = 1024 * 1024
 # Nothing there, or something that we did not put there (a symlink, a folder): either way our bytes are lost.
 _LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectEntry:
-    """One file under the root, in flight (`temp/…`) and foreign ones included."""
-
-    key: str
-    bytes: int
-    modified_at: datetime
 
 
 class KeyTaken(Exception):
@@ -136,7 +127,7 @@ class Store:
         """
         self._check_marker()
         with plain_words():
-            yield from _walk(self.disk, self.root, "")
+            yield from walk(self.disk, self.root, but=_NOT_OBJECTS)
 
     def _open_root(self, known: bool) -> None:
         with plain_words():
@@ -151,7 +142,7 @@ class Store:
         for folder in self.root.parents:
             if os.access(folder, os.R_OK):
                 self._sync(folder)
-        foreign = {entry.name for entry in self.disk.scandir(self.root)} - {MARKER, TEMP, "lost+found"}
+        foreign = {entry.name for entry in self.disk.scandir(self.root)} - _NOT_OBJECTS - {TEMP}
         if known or foreign:
             raise self._not_mounted()
         with contextlib.suppress(FileExistsError):  # another process begins the same root
@@ -381,20 +372,3 @@ def _parts(key: str) -> list[str]:
     if any(part in {"", ".", ".."} or "\0" in part for part in parts):
         raise ValueError(f"not a key: {key!r}")
     return parts
-
-
-def _walk(disk: Disk, folder: Path, prefix: str) -> Iterator[ObjectEntry]:
-    try:
-        entries = list(disk.scandir(folder))
-    except FileNotFoundError:  # swept while we walked
-        return
-    for entry in entries:
-        key = f"{prefix}{entry.name}"
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(disk, folder / entry.name, f"{key}/")
-            elif entry.is_file(follow_symlinks=False) and key != MARKER:
-                found = entry.stat(follow_symlinks=False)
-                yield ObjectEntry(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
-        except FileNotFoundError:
-            continue

@@ -18,7 +18,7 @@ from portal.gallery.tasks import purge_objects, queue_forgotten_images
 from portal.integrity.fsck import Finding, fsck
 from portal.storage.keys import original_key, rendition_key
 from tests import samples
-from tests.factories import Studio, make_entity
+from tests.factories import Studio, make_entity, write
 
 HOUR = timedelta(hours=1)
 Breach = tuple[str, str | None, str | None]
@@ -131,6 +131,14 @@ async def test_a_temporary_file_is_found_after_the_grace(studio: Studio) -> None
     assert await breaches(studio) == []
     _age(studio, "temp/0190.part")
     assert await breaches(studio) == [("stray_temp_file", "temp/0190.part", None)]
+
+
+@pytest.mark.usefixtures("image_id")
+async def test_what_the_file_system_keeps_for_itself_is_nobodys_orphan(studio: Studio) -> None:
+    found = studio.store.root / "lost+found"
+    found.mkdir(mode=0o700)
+    write(found / "#12345", b"of the disk's own check")
+    assert await breaches(studio, timedelta(0)) == []
 
 
 def _age(studio: Studio, key: str) -> None:
