@@ -1,4 +1,5 @@
-"""R21: told to stop under load, with a client that stands still in the middle of its body and one that only keeps a line."""
+"""R21: told to stop under load, with a client that stands still in the middle of its body, one that only keeps a line, and one
+that reads a live stream."""
 
 from __future__ import annotations
 
@@ -45,11 +46,13 @@ async def test_told_to_stop_under_load_it_ends_in_order_and_keeps_what_it_acknow
             acknowledged: list[str] = []
             lanes = [asyncio.create_task(send(client, gallery, acknowledged)) for _ in range(LANES)]
             idle, stalled = await idle_line(portal), await stalled_line(portal, token, gallery)
+            watching = await watching_line(portal, token)
             await eventually(lambda done=acknowledged: len(done) >= 10)
             slowest = max(slowest, await end(portal))
             await asyncio.gather(*lanes)
             assert await asyncio.wait_for(idle[0].read(), 10) == b""
-            for _, writer in (idle, stalled):
+            assert b"event: end" in await asyncio.wait_for(watching[0].read(), 10)
+            for _, writer in (idle, stalled, watching):
                 writer.close()
             assert await jobs_in_hand(portal) == 0
         await asyncio.to_thread(portal.start)
@@ -94,6 +97,14 @@ async def idle_line(portal: RunningPortal) -> Line:
     reader, writer = await asyncio.open_connection("127.0.0.1", portal.port)
     writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert await reader.readuntil(b"}") != b""
+    return reader, writer
+
+
+async def watching_line(portal: RunningPortal, token: str) -> Line:
+    reader, writer = await asyncio.open_connection("127.0.0.1", portal.port)
+    head = f"GET /maintenance/jobs/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+    writer.write(head.encode())
+    await reader.readuntil(b"event: now")
     return reader, writer
 
 
