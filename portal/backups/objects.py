@@ -23,7 +23,7 @@ from typing import Final
 from portal.errors import Gone, Unavailable
 from portal.settings import ENTITY_TYPES
 from portal.storage.disk import plain_words
-from portal.storage.store import KeyTaken, Store
+from portal.storage.store import MARKER, KeyTaken, Store
 
 OBJECTS: Final = "objects"
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -64,6 +64,11 @@ async def put_file(backups: Store, entity_type: str, path: Path) -> str:
     with plain_words():
         data = await asyncio.to_thread(path.read_bytes)
     return await put_object(backups, entity_type, data)
+
+
+async def is_away(backups: Store) -> bool:
+    """Is the folder there without its marker? Then its disk is not mounted, and what it holds is not known."""
+    return await asyncio.to_thread(lambda: backups.root.is_dir() and not (backups.root / MARKER).is_file())
 
 
 async def find_objects(backups: Store, sha256: str) -> list[HeldObject]:

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from portal import database
-from portal.backups.objects import find_objects, read_newest
+from portal.backups.objects import find_objects, is_away, read_newest
 from portal.errors import Gone, NotFound, Unavailable
 from portal.gallery import places
 from portal.gallery.disposal import trash_image
@@ -57,6 +57,12 @@ async def repair_original(finding: FindingView, room: Room) -> Outcome:
     source = await _find_source(original, room)
     if source is not None:
         return await _place(finding, original, source, room)
+    if seen.is_there and seen.sha256 is None:
+        return refused("trash", "The disk cannot read its bytes, and no others are known. Look at the disk first.")
+    if await is_away(room.backups):
+        return refused(
+            "trash", "The disk for backups is not mounted, which may hold its bytes. Mount it, or remove its folder."
+        )
     return await _give_up(finding, original, room)
 
 

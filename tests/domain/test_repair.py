@@ -146,6 +146,14 @@ async def test_a_picture_whose_original_is_nowhere_goes_to_the_trash_and_comes_b
     assert len(await workshop.breaches()) == 2, "what is in the gallery is looked after again"
 
 
+async def test_nothing_is_given_up_while_the_disk_for_backups_is_away(workshop: Workshop, image_id: UUID) -> None:
+    (workshop.root / original(image_id)).unlink()
+    workshop.config.backup_dir.mkdir(parents=True)
+    assert await only_outcome(workshop) == ("trash", "refused")
+    workshop.config.backup_dir.rmdir()
+    assert await only_outcome(workshop) == ("trash", "repaired")
+
+
 async def test_a_pinned_picture_without_original_stays(workshop: Workshop) -> None:
     invoice = await make_entity("invoices")
     image_id = await workshop.studio.add(invoice)
