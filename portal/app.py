@@ -134,7 +134,8 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
     )
 
     proxies = Proxies(settings.trusted_proxies)
-    remembered = Remembered(catalogue, usage)
+    taken = parts.timings[label("GET", MOUNT)]
+    remembered = Remembered(catalogue, usage, taken=taken)
     images = image_server(
         catalogue=catalogue,
         remembered=remembered,
@@ -164,7 +165,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         logging_config=None,  # portal.logs does it
     )
     app.asgi_handler = SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings, requests)
-    straight = straight_to(images, app.the_long_way, parts.timings[label("GET", MOUNT)])
+    straight = straight_to(images, app.the_long_way, taken)
     app.way_in = remembered.before(_impatient(straight))
     return app
 

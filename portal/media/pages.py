@@ -123,12 +123,14 @@ def image_server(
     return serve
 
 
-def straight_to(images: ASGIRouteHandler, app: ASGIApp, taken: Histogram) -> ASGIApp:
+def straight_to(images: ASGIRouteHandler, app: ASGIApp, taken: Histogram | None = None) -> ASGIApp:
     """The short way: a picture that everybody (or a signature) may see is answered before anything else looks at the request.
 
     Whatever cannot be answered so, errors included, goes the long way through `app`, which comes to the same route again
     with a request id, security headers, sessions and the log. What was answered is counted in `taken`.
     """
+
+    counts = taken or Histogram()
 
     async def choose_way(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in _READING or not scope["path"].startswith(MOUNT + "/"):
@@ -141,7 +143,7 @@ def straight_to(images: ASGIRouteHandler, app: ASGIApp, taken: Histogram) -> ASG
             nonlocal has_begun
             if not has_begun:  # before it is sent: a reader may be slow
                 has_begun = True
-                taken.add(perf_counter() - began, message["status"])
+                counts.add(perf_counter() - began, message["status"])
             await send(message)
 
         try:

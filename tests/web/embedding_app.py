@@ -21,6 +21,7 @@ from portal.embed import api as embed_api
 from portal.embed import cards, oembed, pages, sheets
 from portal.embed.keys import Grants
 from portal.embed.sheet_room import SheetRoom
+from portal.histogram import Histogram
 from portal.imaging.turnstile import Turnstile
 from portal.media import api as media_api
 from portal.media import fallback
@@ -49,6 +50,7 @@ class SmallPortal:
     grants: Grants
     usage: Usage
     remembered: Remembered
+    taken: Histogram
     app: Any
 
     def visitor(self, **headers: str) -> httpx.AsyncClient:
@@ -65,7 +67,8 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
     catalogue, grants = Catalogue(), Grants()
     slot, pace = Turnstile(), Pace()
     usage = Usage()
-    remembered = Remembered(catalogue, usage)
+    taken = Histogram()
+    remembered = Remembered(catalogue, usage, taken=taken)
     serve = image_server(
         catalogue=catalogue,
         store=studio.store,
@@ -102,13 +105,15 @@ def small_portal(config: Settings, studio: Studio) -> SmallPortal:
         middleware=[AdmissionMiddleware],
         openapi_config=None,
     )
-    wrapped = SecurityMiddleware(remembered.before(straight_to(serve, SessionMiddleware(app.asgi_handler))), config)
+    wrapped = SecurityMiddleware(
+        remembered.before(straight_to(serve, SessionMiddleware(app.asgi_handler), taken)), config
+    )
 
     async def with_app(scope: Any, receive: Any, send: Any) -> None:
         scope["app"] = scope["litestar_app"] = app
         await wrapped(scope, receive, send)
 
-    return SmallPortal(config, studio, links, catalogue, grants, usage, remembered, with_app)
+    return SmallPortal(config, studio, links, catalogue, grants, usage, remembered, taken, with_app)
 
 
 def _templates(config: Settings) -> JinjaTemplateEngine:

@@ -135,3 +135,14 @@ async def test_only_so_many_answers_are_kept(portal: SmallPortal, visitor: httpx
     for number in range(MOST + 10):
         await visitor.get(url(image_id, size="icon", x=str(number)))
     assert portal.remembered.count == MOST
+
+
+async def test_answers_given_again_are_counted_as_the_first_is(
+    portal: SmallPortal, visitor: httpx.AsyncClient, image_id: UUID
+) -> None:
+    for _ in range(3):
+        tag = (await visitor.get(url(image_id, size="card"))).headers["etag"]
+    for _ in range(2):
+        assert (await visitor.get(url(image_id, size="card"), headers={"if-none-match": tag})).status_code == 304
+    assert portal.remembered.count == 1
+    assert (portal.taken.count, portal.taken.classes[2], portal.taken.classes[3]) == (5, 3, 2)
