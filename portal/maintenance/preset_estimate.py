@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import math
 import time
@@ -13,7 +14,7 @@ from uuid import UUID
 import structlog
 
 from portal import database
-from portal.errors import FileRefused
+from portal.errors import Busy, FileRefused
 from portal.gallery.presets import changes_in_force, without_defaults
 from portal.gallery.views import Recipe, decoded
 from portal.imaging.pool import ON_DEMAND, RenderPool
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 SAMPLE: Final = 12
 SHOWN: Final = 3
 MOST_SECONDS: Final = 12.0  # somebody waits: then those count that are done
+LONGEST: Final = 25.0  # also where uploads keep us waiting
 FEW: Final = 10_000  # up to here all are shuffled; of more some pages of the table are
 PATIENCE: Final = 60.0  # a million pictures are summed in seconds
 _COLUMNS: Final = """
@@ -98,7 +100,7 @@ class _Tried:
 
 
 async def estimate_change(name: str, measure: Measure, *, store: Store, pool: RenderPool, workers: int) -> Estimated:
-    """Raises NotFound for the preset, Unavailable when pictures cannot be rendered at the moment."""
+    """Raises NotFound for the preset; Busy and Unavailable when pictures cannot be rendered at the moment."""
     preset = known_preset(name)
     in_force = await changes_in_force()
     wanted = without_defaults({**in_force, name: measure})
@@ -159,14 +161,20 @@ def _mean(values: Sequence[float]) -> float:
 
 
 async def _try_some(name: str, now: Changes, wanted: Changes, store: Store, pool: RenderPool) -> list[_Tried]:
+    """Raises Busy when none was done in time."""
     began, tried = time.monotonic(), list[_Tried]()
-    for row in await _random_pictures():
-        if time.monotonic() - began > MOST_SECONDS:
-            break
-        try:
-            tried.append(await _try(row, name, now, wanted, store, pool))
-        except (FileRefused, OSError) as error:  # its own page says what is wrong with it
-            log.info("a sample could not be rendered", image=str(row["id"]), cause=repr(error))
+    try:
+        async with asyncio.timeout(LONGEST):
+            for row in await _random_pictures():
+                if time.monotonic() - began > MOST_SECONDS:
+                    break
+                try:
+                    tried.append(await _try(row, name, now, wanted, store, pool))
+                except (FileRefused, FileNotFoundError) as error:  # its own page says what is wrong with it
+                    log.info("a sample could not be rendered", image=str(row["id"]), cause=repr(error))
+    except TimeoutError as error:
+        if not tried:
+            raise Busy("Many pictures are being made. Try it again in a minute.", retry_after=60) from error
     return tried
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -154,6 +155,16 @@ async def test_a_second_change_waits_for_the_first(studio: Studio) -> None:
 
 
 @pytest.mark.usefixtures("db")
+async def test_of_two_that_decide_at_once_one_is_refused() -> None:
+    wishes = (("gallery", (*NEW, 82)), ("icon", (96, 96, 82)))
+    decided = await asyncio.gather(
+        *(change_preset(name, measure, actor=ADMIN) for name, measure in wishes), return_exceptions=True
+    )
+    assert sorted(type(each).__name__ for each in decided) == ["Running", "UUID"]
+    assert len(await changes_in_force()) == 1
+
+
+@pytest.mark.usefixtures("db")
 async def test_what_is_so_already_unknown_or_beyond_bounds_is_refused() -> None:
     with pytest.raises(Conflict):
         await reset_preset("gallery", actor=ADMIN)
@@ -184,10 +195,14 @@ async def test_a_worker_that_is_killed_in_the_middle_does_not_end_it(studio: Stu
     assert await is_clean(studio)
 
 
-async def test_what_a_change_comes_to_is_told_by_rendering_some(studio: Studio) -> None:
+async def test_what_a_change_comes_to_is_told_by_rendering_some(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("MOST_SECONDS", "LONGEST"):
+        monkeypatch.setattr(f"portal.maintenance.preset_estimate.{limit}", 100.0)
     ref = await make_entity()
-    for n in range(4):
-        await studio.add(ref, samples.noisy(1000 + n, 750))
+    for _ in range(4):
+        await studio.add(ref, samples.noisy(1000, 750))
     before = await everything()
     parts: dict[str, Any] = {"store": studio.store, "pool": studio.pool, "workers": 2}
     found = await estimate_change("gallery", (400, 400, 60), **parts)
