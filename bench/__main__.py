@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import rendering, serving, starting, uploading
+from bench import million, rendering, serving, starting, uploading
 from bench.portal_process import PortalProcess
 
 PHOTOS = Path(__file__).resolve().parent.parent.parent / "shared" / "photos"
@@ -25,7 +25,11 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=PHOTOS, help="folder of 12 MP photographs; made ones without")
     parser.add_argument("--json", type=Path, help="write all figures there")
     parser.add_argument("--long", action="store_true", help="also 1,000 uploads in a row: does memory grow?")
+    parser.add_argument("--million", action="store_true", help="only the pages of a portal with a million pictures")
     arguments = parser.parse_args()
+    if arguments.million:
+        print(million.table(million.measure()))
+        return
     photos = sorted(arguments.photos.glob("p12_*.jpg")) if arguments.photos.is_dir() else []
     figures: dict[str, Any] = {"rendering": rendering.measure(photos)}
     with tempfile.TemporaryDirectory() as folder:

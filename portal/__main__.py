@@ -208,13 +208,8 @@ def cleanup(apply: bool, is_json: bool) -> None:
     if is_json:
         click.echo(as_json(dataclasses.asdict(report)))
         return
-    done = "removed" if apply else "would be removed (with --apply)"
-    click.echo(
-        f"{report.orphaned_objects} orphaned objects, {report.temp_files} temporary files, "
-        f"{report.cached_files} cached files and {report.trashed_images} pictures of the trash, {report.bytes} bytes, {done}."
-    )
-    if report.pinned_images:
-        click.echo(f"Invoices are pinned to {report.pinned_images} more pictures of the trash: they stay.")
+    for line in report.lines():
+        click.echo(line)
 
 
 @main.command()

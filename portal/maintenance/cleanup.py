@@ -68,6 +68,25 @@ class CleanupReport:
             + sum(self.rows.values())
         )
 
+    def lines(self) -> list[str]:
+        """For who reads it in a terminal."""
+        kinds = (
+            ("orphaned objects", self.orphaned_objects, self.orphaned_bytes),
+            ("temporary files", self.temp_files, self.temp_bytes),
+            ("cached files", self.cached_files, self.cached_bytes),
+            ("pictures of the trash", self.trashed_images, self.trashed_bytes),
+            ("objects of the quarantine", self.quarantined_objects, self.quarantined_bytes),
+        )
+        done = "would be removed (with --apply)" if self.dry_run else "removed"
+        told = [f"{count} {words}, {size} bytes" for words, count, size in kinds]
+        told += [f"{count} old rows of {name}" for name, count in self.rows.items() if count]
+        told.append(f"{self.bytes} bytes in all, {done}.")
+        if self.pinned_images:
+            told.append(f"Invoices are pinned to {self.pinned_images} more pictures of the trash: they stay.")
+        if self.unfound_images:
+            told.append(f"The originals of {self.unfound_images} more are not in the store: they stay, for `portal repair`.")
+        return told + ([self.doubt] if self.doubt else [])
+
     def count_object(self, entry: ObjectEntry) -> None:
         if is_temporary(entry):
             self.temp_files += 1

@@ -78,6 +78,8 @@ PAGES: Final[dict[str, str]] = {
     "trash": "/trash",
     "account": "/account",
     "embed keys": "/settings/embeds?type=invoices&id=AX-INV",
+    "storage": "/maintenance",
+    "statistics": "/maintenance/statistics",
     "health": "/maintenance/health",
     "advice": "/maintenance/advice",
     "advice on one thing": "/maintenance/advice/alt-text",

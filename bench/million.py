@@ -1,0 +1,89 @@
+"""A million pictures: how long the pages take that show, list and count them. `--million`, or alone with a size:
+`python -m bench.million 100000`."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.portal_process import PortalProcess
+from bench.seeding import seed
+
+IMAGES = 1_000_000
+REQUESTS = 40
+GOAL_MS = 80
+PAGES = {
+    "overview": "/",
+    "list of items": "/entities/inventory_items",
+    "items without a picture": "/entities/inventory_items?missing=image",
+    "items without alt text": "/entities/inventory_items?missing=alt",
+    "gallery": "/entities/{type}/{entity}",
+    "picture": "/images/{image}",
+    "trash": "/trash",
+    "search, rare": "/search?q=SHOP-777",
+    "search, common": "/search?q=oak",
+    "storage": "/maintenance",
+    "clean-up's panel": "/maintenance/cleanup",
+    "statistics": "/maintenance/statistics",
+    "usage": "/maintenance/usage",
+    "jobs": "/maintenance/jobs",
+    "health": "/maintenance/health",
+    "performance": "/maintenance/performance",
+    "advice": "/maintenance/advice",
+    "audit": "/maintenance/audit",
+    "statistics, API": "/api/images/statistics",
+    "metrics": "/metrics",
+}
+
+
+def measure(images: int = IMAGES) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = Path(folder) / "data"
+        with PortalProcess(data_dir) as portal:
+            portal.get_token()
+            per_second = seed(data_dir, images)
+            pages = {name: _timed(portal, path) for name, path in _paths(portal).items()}
+    return {"images": images, "copied_per_second": round(per_second), "pages": pages}
+
+
+def _paths(portal: PortalProcess) -> dict[str, str]:
+    entities = portal.call("GET", "/api/entities?type=inventory_items")["entities"]
+    found = next(each for each in entities if each["primary"])
+    names = {"type": found["type"], "entity": found["id"], "image": found["primary"]["id"]}
+    return {name: path.format(**names) for name, path in PAGES.items()}
+
+
+def _timed(portal: PortalProcess, path: str) -> dict[str, float]:
+    """In milliseconds; `first`: what the first who asks waits."""
+    times: list[float] = []
+    for _ in range(REQUESTS + 1):
+        began = time.perf_counter()
+        status, body = portal.request("GET", path, headers={"Accept": "text/html"} if "/api/" not in path else {})
+        times.append((time.perf_counter() - began) * 1000)
+        if status not in (200, 404):
+            raise RuntimeError(f"{path}: {status} {body[:200]!r}")
+    first, *rest = times
+    rest.sort()
+    p95 = rest[int(len(rest) * 0.95) - 1]
+    return {"status": status, "first": round(first, 1), "p50": round(statistics.median(rest), 1), "p95": round(p95, 1)}
+
+
+def table(figures: dict[str, Any]) -> str:
+    lines = [
+        f"{figures['images']:,} pictures, copied in at {figures['copied_per_second']:,} a second. Milliseconds:",
+        "",
+        "| page | first | p50 | p95 |  |",
+        "|---|---|---|---|---|",
+    ]
+    for name, each in figures["pages"].items():
+        mark = "not there" if each["status"] == 404 else "" if each["p95"] < GOAL_MS else f"over {GOAL_MS}"
+        lines.append(f"| {name} | {each['first']} | {each['p50']} | {each['p95']} | {mark} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table(measure(int(sys.argv[1]) if len(sys.argv) > 1 else IMAGES)))
