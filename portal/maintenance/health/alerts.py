@@ -21,7 +21,7 @@ from portal.errors import Unavailable
 from portal.maintenance.health import books
 from portal.maintenance.health.books import Book
 from portal.maintenance.health.check import Check, utc_now
-from portal.maintenance.health.letters import FileBook, Keeper, NotTold, SharedBook, host_of, post
+from portal.maintenance.health.letters import PATIENCE, FileBook, Keeper, NotTold, SharedBook, host_of, post
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -71,7 +71,8 @@ class Alerts:
             return
         for keeper in (self._own, self._shared):
             try:
-                await self._tell_from(keeper, self.url)
+                with database.patience(PATIENCE):
+                    await self._tell_from(keeper, self.url)
             except (*database.AWAY, Unavailable):  # the shared book; it says so by the own one
                 continue
             except Exception as error:  # alerts are in nobody's way
