@@ -36,24 +36,38 @@ def configure(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    if as_json:
-        shared += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    else:
-        shared.append(
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(),
-                exception_formatter=structlog.dev.plain_traceback,  # the pretty one prints form values
-            )
-        )
+    last = _last_steps(as_json)
     structlog.configure(
-        processors=shared,
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Forgiving(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(_stderr()),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(
-        stream=sys.stderr, level=max(level, logging.WARNING), format="%(levelname)s %(name)s %(message)s"
-    )
+    handler = logging.StreamHandler(_stderr())
+    handler.setFormatter(_of_libraries(shared, last))
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING))
+
+
+def _last_steps(as_json: bool) -> list[Any]:
+    if as_json:
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # the pretty one prints form values
+        )
+    ]
+
+
+def _of_libraries(shared: list[Any], last: list[Any]) -> logging.Formatter:
+    """What libraries log by Python's own means comes in the same lines, with the request's id."""
+    name = structlog.stdlib.add_logger_name
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[*shared, name], processors=[remove, *last])
+
+
+def _stderr() -> TextIO:
+    return cast(TextIO, _Forgiving(sys.stderr))
 
 
 def configure_for_scripts() -> None:
@@ -61,5 +75,5 @@ def configure_for_scripts() -> None:
     if not structlog.is_configured():
         structlog.configure(
             wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-            logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Forgiving(sys.stderr))),
+            logger_factory=structlog.WriteLoggerFactory(_stderr()),
         )

@@ -13,6 +13,7 @@ from portal.jobs.queue import QueueCounts, queue_counts
 from portal.media.wish import MOUNT
 
 KEPT: Final = timedelta(days=2)
+STAGES_KEPT: Final = timedelta(hours=2)
 WINDOW: Final = 60  # minutes
 PICTURES: Final = f"GET {MOUNT}"
 STAGES: Final = {
@@ -32,16 +33,19 @@ _SUMS: Final = (
     f"sum(requests)::bigint AS requests, sum(errors)::bigint AS errors, sum(seconds) AS seconds, {_BUCKETS} AS buckets"
 )
 _IS_STAGE: Final = "(route LIKE 'stage %' OR route LIKE 'store %')"
-# What is older is summed up in one row a stage, so that its counters never fall.
+# Of stages what is older is summed up in one row each, so that counters never fall and are quick to read.
 _BEFORE: Final = "'epoch'::timestamptz"
 _NOBODY: Final = "'00000000-0000-0000-0000-000000000000'::uuid"
 _MOST: Final = 2**31 - 1
 _ADDED: Final = ", ".join(
     f"least(kept.buckets[{n}]::bigint + excluded.buckets[{n}], {_MOST})" for n in range(1, SIZE + 1)
 )
+_IS_OLD: Final = (
+    f"minute > {_BEFORE} AND minute < now() - CASE WHEN {_IS_STAGE} THEN $2::interval ELSE $1::interval END"
+)
 _FORGET: Final = f"""
     WITH gone AS (
-        DELETE FROM request_minute WHERE minute < now() - $1::interval AND minute > {_BEFORE} RETURNING *
+        DELETE FROM request_minute WHERE {_IS_OLD} RETURNING *
     ), folded AS (
         INSERT INTO request_minute AS kept (minute, process, route, requests, errors, seconds, buckets)
         SELECT {_BEFORE}, {_NOBODY}, route, sum(requests), sum(errors), sum(seconds), {_BUCKETS}
@@ -98,11 +102,9 @@ class Performance:
 async def forget_old_minutes(*, dry_run: bool) -> int:
     """How many rows are (or, in a dry run, would be) removed."""
     if dry_run:
-        return await database.fetch_value(
-            f"SELECT count(*) FROM request_minute WHERE minute < now() - $1::interval AND minute > {_BEFORE}",  # noqa: S608 - constants
-            KEPT,
-        )
-    return await database.fetch_value(_FORGET, KEPT)
+        count = f"SELECT count(*) FROM request_minute WHERE {_IS_OLD}"  # noqa: S608 - constants
+        return await database.fetch_value(count, KEPT, STAGES_KEPT)
+    return await database.fetch_value(_FORGET, KEPT, STAGES_KEPT)
 
 
 async def totals_by_stage() -> dict[str, Histogram]:
