@@ -38,6 +38,7 @@ class Foresight:
 
     sound: set[str] = field(default_factory=set)  # keys of originals that have their bytes again
     lost: set[tuple[UUID, int]] = field(default_factory=set)  # images, with their version, whose original is nowhere
+    counters: frozenset[str] | None = None  # those that were wrong when they were counted again
     rendered: tuple[tuple[UUID, str], dict[str, Rendered]] | None = None  # the last set that was made, and whose
 
 

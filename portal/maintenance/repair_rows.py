@@ -1,4 +1,4 @@
-"""What rows promise each other, made true again: a dense order, a primary picture, a job that renders."""
+"""What rows promise each other, made true again: a dense order, a primary picture, a job that renders, counters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from portal import database
 from portal.entities.kinds import EntityRef, parse_ref
 from portal.errors import NotFound
 from portal.gallery import places
+from portal.gallery.counters import counter_mismatches, recount
 from portal.gallery.service import RENDER
 from portal.gallery.tasks import forgotten_images
 from portal.integrity.findings import FindingView
@@ -17,6 +18,7 @@ from portal.maintenance.repair_room import Outcome, Room, gone, settle
 
 ORDER: Final = "The pictures stand in the same order, without a gap."
 PRIMARY: Final = "The first picture that is ready became the primary one."
+RECOUNTED: Final = "All that is stored was counted again."
 QUEUED: Final = "A job was queued that renders it."
 
 
@@ -83,3 +85,17 @@ async def repair_queue(finding: FindingView, room: Room) -> Outcome:
         payload = {"image": str(image_id), "version": forgotten[image_id]}
         await enqueue(RENDER, payload, dedupe=f"render {image_id}")
         return await settle(finding, "queue", QUEUED, room, ("image", str(image_id)))
+
+
+async def repair_counter(finding: FindingView, room: Room) -> Outcome:
+    """One count puts all of them right; the others of this run are told of it. Raises Running."""
+    seen = room.foresight
+    if seen.counters is None:
+        wrong = await (counter_mismatches() if room.dry_run else recount())
+        seen.counters = frozenset(each.name for each in wrong)
+    if finding.key not in seen.counters:
+        return gone("recount")
+    if room.dry_run:
+        return Outcome("planned", "recount", RECOUNTED)
+    async with database.transaction():
+        return await settle(finding, "recount", RECOUNTED, room, ("portal", finding.key or ""), before=finding.evidence)

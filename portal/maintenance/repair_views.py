@@ -75,6 +75,7 @@ BUTTONS: Final[Mapping[str, tuple[str, str]]] = {
     "order": ("Close the gap", "Their order stays as people see it."),
     "primary": ("Choose the first", "The first picture that is ready becomes the primary one."),
     "queue": ("Queue it again", "A job is queued that makes them."),
+    "recount": ("Count again", "Everything stored is counted anew, beside who works."),
 }
 
 

@@ -260,6 +260,16 @@ async def test_order_primary_and_job(workshop: Workshop, image_id: UUID) -> None
     assert await workshop.breaches() == []
 
 
+async def test_counters_are_counted_again_once_for_all(workshop: Workshop, image_id: UUID) -> None:
+    await database.execute("UPDATE stored_count SET pieces = pieces + 1 WHERE part IN ('original', 'card')")
+    await workshop.check()
+    dry = await workshop.repair(dry_run=True)
+    report = await workshop.repair()
+    assert dry.repairs == report.repairs
+    assert report.repairs["recount"] >= 2
+    assert await workshop.breaches() == []
+
+
 async def test_what_nobody_owns_goes_to_the_quarantine_and_back(workshop: Workshop) -> None:
     workshop.leave("inventory_items/notes.txt", b"whose?")
     workshop.leave("temp/0190.part", b"half")
