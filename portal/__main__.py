@@ -225,7 +225,8 @@ def fsck(is_json: bool) -> None:
         grace = timedelta(minutes=parts.settings.grace_minutes)
         about = {"grace": grace, "temp_grace": max(grace, LEAST_AGE)}
         async for finding in check(store=parts.store, pool=parts.pool, **about):
-            click.echo(as_json(dataclasses.asdict(finding)) if is_json else _line(finding))
+            told = dataclasses.asdict(finding) | {"repair": finding.proposed}
+            click.echo(as_json(told) if is_json else _line(finding))
             count += 1
         return count
 

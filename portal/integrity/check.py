@@ -74,10 +74,10 @@ async def full_check(*, store: Store, grace: timedelta, report: Report = no_repo
     """Look at everything; keep what is wrong, end what is no more true. Raises Running while another process is at it."""
     async with alone(turns.CHECK):
         told = CheckReport()
-        began, clock = await now(), time.monotonic()
+        clock = time.monotonic()
         try:
             await _check_all(told, store, grace, report)
-            told.gone = await end_what_is_gone(began, store)
+            told.gone = await end_what_is_gone(store)
         except Unavailable:
             await note_unmounted(told, store)
         told.seconds = round(time.monotonic() - clock, 3)
@@ -130,10 +130,11 @@ async def note_unmounted(told: CheckReport, store: Store) -> None:
     told.is_mounted = False
 
 
-async def end_what_is_gone(began: datetime, store: Store) -> int:
-    """Not to be found again proves nothing (somebody may have been writing there): each is looked at by itself."""
+async def end_what_is_gone(store: Store) -> int:
+    """Not to be found again proves nothing (somebody may have been writing there), and what was found may have been repaired
+    meanwhile: each that is open is looked at by itself."""
     told, memory = RecheckReport(), Memory()
-    async for finding in each_open(seen_before=began):
+    async for finding in each_open():
         await judge(finding, told, store, memory)
     await propose_relinks()
     return told.gone

@@ -100,15 +100,15 @@ async def _look_at_one(image_id: UUID, promised: Promised, eyes: Eyes) -> Looked
 
 async def _proved(image_id: UUID, suspects: set[str], eyes: Eyes) -> list[Finding]:
     """Under the lock no row of the image changes, and what a row promises has been there since before the row was."""
-    async with database.transaction():
-        try:
+    try:
+        async with database.transaction():
             await places.lock_gallery_of(image_id)
-        except NotFound:
-            return []
-        promised = (await promised_of([image_id]))[image_id]
-        promises = [each for each in promised.promises if each.key in suspects]
-        seen = await look_at(eyes.store, (each.key for each in promises))
-        breaches = [await _breach(each, seen[each.key], eyes) for each in promises]
+            promised = (await promised_of([image_id]))[image_id]
+            promises = [each for each in promised.promises if each.key in suspects]
+            seen = await look_at(eyes.store, (each.key for each in promises))
+            breaches = [await _breach(each, seen[each.key], eyes) for each in promises]
+    except (NotFound, TimeoutError):  # it is gone, or somebody has been at its gallery for longer than we wait
+        return []
     return [*promised.broken, *(each for each in breaches if each is not None)]
 
 

@@ -122,11 +122,10 @@ async def judge(finding: FindingView, told: RecheckReport, store: Store, memory:
             await record_finding(other)
 
 
-async def each_open(seen_before: datetime | None = None) -> AsyncIterator[FindingView]:
-    """One after the other, whatever becomes of them meanwhile; only those not found true since `seen_before`."""
+async def each_open() -> AsyncIterator[FindingView]:
+    """One after the other, whatever becomes of them meanwhile."""
     last: FindingView | None = None
     while found := await open_findings(after=last):
         for finding in found:
-            if seen_before is None or finding.checked_at < seen_before:
-                yield finding
+            yield finding
         last = found[-1]

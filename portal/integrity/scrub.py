@@ -71,8 +71,7 @@ async def scrub(
 ) -> ScrubReport:
     """Go on with the pass for what is left of the day's `budget`, at most to its end. Raises Running."""
     async with alone(TURN):
-        began = await now()
-        run = _Run(_of_today(await scrub_state(), began), budget, save_every)
+        run = _Run(_of_today(await scrub_state(), await now()), budget, save_every)
         told = ScrubReport()
         try:
             if run.is_over:
@@ -84,7 +83,7 @@ async def scrub(
             if told.is_whole:
                 async for _ in note_objects(told, store, grace, Pace()):
                     await report(run.state.pictures, run.state.pictures)
-                told.gone = await end_what_is_gone(began, store)
+                told.gone = await end_what_is_gone(store)
                 await run.complete()
         except Unavailable:
             await note_unmounted(told, store)

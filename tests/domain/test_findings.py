@@ -210,6 +210,19 @@ async def test_a_name_that_no_line_can_hold_is_found_told_of_and_gone_again(stud
     assert await recheck_open(store=studio.store) == RecheckReport(looked_at=3, gone=1)
 
 
+async def test_what_is_made_right_while_a_check_runs_is_not_open_at_its_end(studio: Studio, image_id: UUID) -> None:
+    before = await flip(studio, original(image_id))
+
+    async def heal(done: int, total: int | None) -> None:
+        if done == total:
+            assert await kinds() == ["checksum_mismatch"]
+            await studio.store.put(original(image_id), before)
+
+    report = await full_check(store=studio.store, grace=NOW, report=heal)
+    assert (report.new, report.gone) == (1, 1)
+    assert await known() == []
+
+
 async def test_one_full_check_runs_at_a_time(studio: Studio) -> None:
     async with alone(turns.CHECK):
         with pytest.raises(Running, match="A full check is running since 2"):
