@@ -76,6 +76,8 @@ PAGES: Final[dict[str, str]] = {
     "image": "/images/{image}",
     "trashed image": "/images/{trashed}",
     "trash": "/trash",
+    "jobs": "/maintenance/jobs",
+    "failed jobs": "/maintenance/jobs?state=failed",
     "account": "/account",
     "embed keys": "/settings/embeds?type=invoices&id=AX-INV",
     "storage": "/maintenance",
