@@ -37,12 +37,13 @@ from portal.paging import EXACT_UP_TO
 ROLLOUT: Final = "preset"  # the kind of job
 FIELDS: Final = ("width", "height", "quality")
 _IS_OPEN: Final = "state IN ('queued', 'running')"
+_RUNNING: Final = f"SELECT id, progress, created_at FROM job WHERE kind = $1 AND {_IS_OPEN} ORDER BY id LIMIT 1"  # noqa: S608 - constant condition
 # The last job of each change: who tries a failed one again has a new job for the same change.
 _LAST: Final = """
     SELECT DISTINCT ON (c.name) c.pk, c.name, c.width, c.height, c.quality, c.state, c.decided_by, c.decided_at,
-           job.id AS job, job.state AS job_state, job.progress
+           job.id AS job, job.state AS job_state
     FROM preset_change c
-    LEFT JOIN LATERAL (SELECT id, state, progress FROM job WHERE kind = 'preset' AND arguments ->> 'change' = c.pk::text
+    LEFT JOIN LATERAL (SELECT id, state FROM job WHERE kind = 'preset' AND arguments ->> 'change' = c.pk::text
                        ORDER BY id DESC LIMIT 1) AS job ON true
     ORDER BY c.name, c.pk DESC
 """
@@ -76,7 +77,6 @@ class PresetView:
     in_force: Box
     state: str
     job: str | None
-    progress: dict[str, Any] | None
     decided_by: str | None
     decided_at: dt.datetime | None
 
@@ -87,10 +87,13 @@ class PresetView:
 
 @dataclass(frozen=True, slots=True)
 class PresetList:
-    """`behind`: pictures whose renditions were made by other presets than those in force; exact up to 1000, then 1001."""
+    """`behind`: pictures whose renditions were made by other presets than those in force; exact up to 1000, then 1001.
+    `running`: the job that makes pictures anew."""
 
     presets: list[PresetView]
     behind: int
+    running: str | None
+    progress: dict[str, Any] | None
 
 
 async def list_presets() -> PresetList:
@@ -98,7 +101,9 @@ async def list_presets() -> PresetList:
     last = {row["name"]: row for row in await database.fetch(_LAST)}
     table = presets_with(changes)
     views = [_view(table[name], last.get(name)) for name in PRESETS]
-    return PresetList(views, await count_behind(changes))
+    job = await database.fetch_row(_RUNNING, ROLLOUT)
+    told = (str(job["id"]), json.loads(job["progress"])) if job else (None, None)
+    return PresetList(views, await count_behind(changes), *told)
 
 
 async def count_behind(changes: Changes) -> int:
@@ -130,7 +135,6 @@ def _view(preset: Preset, row: Mapping[str, Any] | None) -> PresetView:
         in_force=Box(*preset.measure),
         state=state,
         job=str(row["job"]) if row is not None and row["job"] else None,
-        progress=json.loads(said["progress"] or "null") if state == "rolling" else None,
         decided_by=said.get("decided_by"),
         decided_at=said.get("decided_at"),
     )
@@ -244,10 +248,7 @@ def _said(measure: Measure) -> dict[str, Any]:
 
 async def _refuse_second() -> None:
     """Raises Running. Under the lock: of two that decide at once the second sees the first."""
-    since = await database.fetch_value(
-        f"SELECT created_at FROM job WHERE kind = $1 AND {_IS_OPEN} ORDER BY id LIMIT 1",  # noqa: S608 - constant condition
-        ROLLOUT,
-    )
-    if since is not None:
-        moment = since.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    job = await database.fetch_row(_RUNNING, ROLLOUT)
+    if job is not None:
+        moment = job["created_at"].astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         raise Running(f"A change of sizes is rolled out since {moment}. Wait for it, or cancel it.")
