@@ -84,7 +84,9 @@ class CleanupReport:
         if self.pinned_images:
             told.append(f"Invoices are pinned to {self.pinned_images} more pictures of the trash: they stay.")
         if self.unfound_images:
-            told.append(f"The originals of {self.unfound_images} more are not in the store: they stay, for `portal repair`.")
+            told.append(
+                f"The originals of {self.unfound_images} more are not in the store: they stay, for `portal repair`."
+            )
         return told + ([self.doubt] if self.doubt else [])
 
     def count_object(self, entry: ObjectEntry) -> None:
