@@ -38,7 +38,8 @@ class Writer:
 
     def _acts(self) -> list[Callable[[str], Awaitable[httpx.Response]]]:
         some = [self._upload, self._upload, self._upload, self._replace, self._replace, self._edit, self._edit]
-        return [*some, self._focus, self._trash_and_back, self._trash, self._delete, self._delete, self._old_version]
+        some += [self._focus, self._trash_and_back, self._trash, self._delete, self._delete, self._old_version]
+        return [*some, self._rerender, self._pin, self._unpin]
 
     async def _upload(self, _: str) -> httpx.Response:
         number = self.random.randrange(40)  # often a duplicate: its bytes are taken away again
@@ -70,6 +71,15 @@ class Writer:
     async def _old_version(self, image_id: str) -> httpx.Response:
         return await self.client.post(f"/api/images/{image_id}/versions/1/restore")
 
+    async def _rerender(self, image_id: str) -> httpx.Response:
+        return await self.client.post("/api/images/rerender", json={"which": "selected", "ids": [image_id]})
+
+    async def _pin(self, _: str) -> httpx.Response:
+        return await self.client.post(f"/api/entities/invoices/{self.gallery}/pin")
+
+    async def _unpin(self, _: str) -> httpx.Response:
+        return await self.client.delete(f"/api/entities/invoices/{self.gallery}/pin")
+
 
 SIZES = [(64, 48), (90, 60), (1400, 900)]  # the last takes a while to render
 
@@ -99,6 +109,9 @@ async def test_a_check_that_runs_while_eight_write_finds_nothing(
 ) -> None:
     await sweep(portal)  # of what other experiments left
     galleries = [await make_gallery(client) for _ in range(WRITERS // 2)]
+    for name in galleries:
+        lines = [{"item": name, "description": "Sold", "quantity": 1}]
+        await client.put(f"/api/entities/invoices/{name}", json={"name": "Invoice", "lines": lines})
     writers = [Writer(client, galleries[number // 2], number) for number in range(WRITERS)]
     end = time.monotonic() + rounds(30, 300, "seconds")
     checking = asyncio.create_task(check_until(client, end))
@@ -111,4 +124,5 @@ async def test_a_check_that_runs_while_eight_write_finds_nothing(
     assert found["findings"] == []  # also none that has ended by now
     await assert_sound(portal)  # what waits for its renditions is sound as well
     for gallery in galleries:
-        await client.delete(f"/api/entities/inventory_items/{gallery}")
+        for kind in ("invoices", "inventory_items"):
+            await client.delete(f"/api/entities/{kind}/{gallery}")
