@@ -114,11 +114,12 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The last full check: when it ended, what it read."""
+    """The last full check: when it ended, what it read, and how much it found then."""
 
     ended_at: dt.datetime
     pictures: int
     bytes: int
+    findings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,4 +273,4 @@ async def _last_check() -> Checked | None:
     if value is None:
         return None
     said = json.loads(value)
-    return Checked(dt.datetime.fromisoformat(said["ended_at"]), said["pictures"], said["bytes"])
+    return Checked(dt.datetime.fromisoformat(said["ended_at"]), said["pictures"], said["bytes"], said["findings"])

@@ -83,6 +83,7 @@ PAGES: Final[dict[str, str]] = {
     "storage": "/maintenance",
     "statistics": "/maintenance/statistics",
     "health": "/maintenance/health",
+    "quarantine": "/maintenance/quarantine",
     "advice": "/maintenance/advice",
     "advice on one thing": "/maintenance/advice/alt-text",
     "one size": "/maintenance/presets/gallery",

@@ -71,9 +71,9 @@ def test_what_is_wrong_is_found_tried_repaired_and_one_thing_taken_back(
     expect(findings).to_contain_text("Every file was read and compared Today", timeout=A_JOB)
     findings.get_by_role("link", name="Quarantine").click()
     check(page, axe)
-    page.get_by_role("row", name="notes.txt").get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo inventory_items/notes.txt").click()
     expect(page.get_by_text("notes.txt is back")).to_be_visible()
-    expect(page.get_by_role("row", name="notes.txt")).to_have_count(0)
+    expect(page.get_by_role("button", name="Undo inventory_items/notes.txt")).to_have_count(0)
     assert (fresh_portal.storage / "inventory_items" / "notes.txt").read_text() == "whose?"
 
 
