@@ -30,15 +30,16 @@ LINE_COLUMNS: Final = """audit.pk, audit.at, audit.actor, audit.action, audit.su
     change.pk AS change, change.before::text AS before, change.after::text AS after"""
 _UNSEALED: Final = f"""
     SELECT {LINE_COLUMNS} FROM (
-        SELECT * FROM audit AS line WHERE pk > $1 AND NOT EXISTS (SELECT 1 FROM audit_leaf WHERE audit_leaf.audit = line.pk)
+        SELECT * FROM audit AS line WHERE pk > $1  -- said of leaves too: else each batch reads all leaves before it
+        AND NOT EXISTS (SELECT 1 FROM audit_leaf AS leaf WHERE leaf.audit = line.pk AND leaf.audit > $1)
         ORDER BY pk LIMIT $2
     ) AS audit
     LEFT JOIN LATERAL (SELECT * FROM audit_change WHERE audit_change.audit = audit.pk ORDER BY pk LIMIT 1) AS change ON true
     ORDER BY audit.pk
 """  # noqa: S608 - joined from constants
-# Nothing that is still to be committed has a place below it: no transaction is open for a day.
+# Nothing that is still to be committed has a place below it: no transaction is open for an hour (LATE).
 _FLOOR: Final = """
-    SELECT last FROM audit_seal WHERE sealed_at < (SELECT max(sealed_at) FROM audit_seal) - interval '1 day'
+    SELECT last FROM audit_seal WHERE sealed_at < (SELECT max(sealed_at) FROM audit_seal) - interval '1 hour'
     ORDER BY pk DESC LIMIT 1
 """
 _INSERT_SEAL: Final = """
