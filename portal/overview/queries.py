@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from portal import database
 from portal.entities.kinds import KINDS, EntityRef
+from portal.entities.lasting import Lasting
 from portal.entities.queries import coverage, find_entities, prefix_query
 from portal.gallery.counters import stored_counts
 from portal.gallery.queries import IMAGE_COLUMNS, entity_views
@@ -14,6 +15,7 @@ from portal.gallery.views import EntityView, ImageView, image_view
 from portal.paging import EXACT_UP_TO
 from portal.storage.links import Links
 
+_RUNNING: Final = ("pending", "processing")
 MOST_FOUND: Final = 24
 MOST_FAILED: Final = 100
 MOST_RECENT: Final = 12
@@ -92,17 +94,22 @@ async def _needs(shares: list[KindShare], links: Links) -> Needs:
     failed = await _images(
         f"{_IMAGES} WHERE i.status = 'failed' AND i.trashed_at IS NULL ORDER BY i.id DESC LIMIT {MOST_FAILED}", links
     )
-    counts = await database.fetch_row(
-        """SELECT (SELECT count(*) FROM image
-                   WHERE alt_text IS NULL AND NOT decorative AND trashed_at IS NULL) AS missing_alt,
-                  (SELECT count(*) FROM image WHERE status IN ('pending', 'processing')) AS running"""
-    )
+    counts = await stored_counts()
     return Needs(
         failed=failed,
         missing_pictures=sum(share.total - share.with_pictures for share in shares),
-        missing_alt=counts["missing_alt"] if counts else 0,
-        running=counts["running"] if counts else 0,
+        missing_alt=await _missing_alt.get(),
+        running=sum(each.pieces for each in counts if each.part == "original" and each.status in _RUNNING),
     )
+
+
+async def _count_missing_alt() -> int:
+    return await database.fetch_value(
+        "SELECT count(*) FROM image WHERE alt_text IS NULL AND NOT decorative AND trashed_at IS NULL"
+    )
+
+
+_missing_alt: Final = Lasting(_count_missing_alt)
 
 
 async def storage_figures() -> StorageFigures:
