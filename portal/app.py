@@ -276,9 +276,11 @@ def _dependencies(parts: Parts) -> dict[str, Provide]:
 async def shell_counts() -> Mapping[str, int]:
     """The sidebar's numbers."""
     row = await database.fetch_row(
-        """SELECT coalesce(sum(pieces) FILTER (WHERE is_trashed), 0)::bigint AS trash,
-                  coalesce(sum(pieces) FILTER (WHERE status = 'failed' AND NOT is_trashed), 0)::bigint AS failed
-           FROM stored_count WHERE part = 'original'"""
+        """SELECT (SELECT coalesce(sum(pieces), 0)::bigint FROM stored_count WHERE part = 'original' AND is_trashed) AS trash,
+                  (SELECT count(*) FROM (SELECT 1 FROM image WHERE (status = 'failed' OR error IS NOT NULL)
+                                         AND trashed_at IS NULL LIMIT 10000) AS pictures)
+                  + (SELECT count(*) FROM job WHERE state = 'failed'
+                     AND NOT EXISTS (SELECT 1 FROM job r WHERE r.retry_of = job.id)) AS failed"""
     )
     return {**await counts_by_type(), **dict(row or {})}
 
