@@ -84,6 +84,7 @@ async def test_bodies_are_described_with_an_example(described: dict[str, Any]) -
         "POST /api/images/{id}/trash",
         "POST /api/images/{id}/restore",
         "POST /api/images/{id}/versions/{version}/restore",
+        "POST /api/presets/{name}/cancel",
     }
     for name, operation in operations(described):
         if not name.startswith(("POST", "PUT")) or name in without:
