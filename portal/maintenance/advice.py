@@ -120,7 +120,7 @@ def _why(image: ImageView) -> str:
 
 async def count_small() -> Advice:
     total = await database.fetch_value(
-        f"SELECT count(*) FROM (SELECT 1 FROM image WHERE {_SMALL} LIMIT {EXACT_UP_TO + 1}) AS found",  # noqa: S608 - constant conditions
+        f"SELECT count(*) FROM (SELECT 1 FROM image WHERE {_SMALL} ORDER BY {_SIDE} LIMIT {EXACT_UP_TO + 1}) AS found",  # noqa: S608 - constant conditions
         *await print_box(),
     )
     return Advice(total)

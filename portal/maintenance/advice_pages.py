@@ -25,6 +25,7 @@ from portal.web.parameters import Cursor, Http, Limit, PathText, TheLinks
 from portal.web.rendering import AnyRequest, page
 
 LISTS: Final = tuple(HEADERS)
+ON_A_PAGE: Final = {"duplicates": 20, "lookalikes": 20}  # groups of several pictures
 TITLES: Final = {
     "originals": "Originals that shrink most",
     "print": "Too small for print",
@@ -53,7 +54,7 @@ async def advice(request: AnyRequest, links: TheLinks) -> Template:
 
 @get("/maintenance/advice/{which:str}", name="maintenance:advice_list", include_in_schema=False, **permit("viewer"))
 async def advice_list(request: AnyRequest, links: TheLinks, which: PathText, cursor: Cursor = None) -> Template:
-    found = await _read(_known(which), _finder(request), links, cursor or None, 50)
+    found = await _read(_known(which), _finder(request), links, cursor or None, ON_A_PAGE.get(which, 50))
     inputs = {"name": which, "found": found, "titles": TITLES, "is_first": not cursor, "box": await print_box()}
     return await page(request, "maintenance/advice_list.html", **inputs)
 

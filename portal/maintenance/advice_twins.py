@@ -26,7 +26,7 @@ QUICK: Final = 0.2  # seconds: what is found so quickly is found anew for everyb
 WAIT: Final = 1.0  # seconds that a first reader waits, before the page says that it is looked for
 KEPT_SECONDS: Final = 600.0
 KEPT_FOR_TIMES: Final = 60
-MOST_SHOWN: Final = 12  # pictures of one group
+MOST_SHOWN: Final = 6  # pictures of one group
 # A fingerprint without any or with all of its bits is that of a plain area.
 _GROUPS: Final[dict[Kind, str]] = {
     "same": """

@@ -50,8 +50,8 @@ _LAST: Final = """
 _MADE_BY: Final = "coalesce(renditions #> '{made_of,presets}', '{}')"
 _BEHIND: Final = f"""
     SELECT count(*) FROM (
-        (SELECT 1 FROM image WHERE renditions <> '{{}}' AND {_MADE_BY} < $1::jsonb LIMIT $2) UNION ALL
-        (SELECT 1 FROM image WHERE renditions <> '{{}}' AND {_MADE_BY} > $1::jsonb LIMIT $2)) AS other
+        (SELECT 1 FROM image WHERE renditions <> '{{}}' AND {_MADE_BY} < $1::jsonb ORDER BY {_MADE_BY} LIMIT $2) UNION ALL
+        (SELECT 1 FROM image WHERE renditions <> '{{}}' AND {_MADE_BY} > $1::jsonb ORDER BY {_MADE_BY} LIMIT $2)) AS other
 """  # noqa: S608 - constant expression
 
 
@@ -107,7 +107,7 @@ async def list_presets() -> PresetList:
 
 
 async def count_behind(changes: Changes) -> int:
-    """By an index, which is why it asks for less and for more rather than for another."""
+    """By an index, which is why it asks for less and for more rather than for another, and in order."""
     found = await database.fetch_value(_BEHIND, json.dumps(changes), EXACT_UP_TO + 1)
     return min(found, EXACT_UP_TO + 1)
 
