@@ -114,6 +114,19 @@ async def record_finding(finding: Finding) -> bool:
     )
 
 
+async def renew_finding(finding_id: UUID | str, finding: Finding) -> bool:
+    """It is still true, with this evidence. False, and nothing is changed, when it was ended meanwhile."""
+    renewed = await database.execute(
+        """UPDATE finding SET detail = $2, evidence = $3::jsonb, repair = $4, checked_at = clock_timestamp()
+           WHERE id = $1 AND state = 'open'""",
+        UUID(str(finding_id)),
+        finding.detail,
+        json.dumps(finding.evidence),
+        finding.proposed,
+    )
+    return renewed > 0
+
+
 async def end_finding(finding_id: UUID | str, state: State, outcome: Mapping[str, Any] | None = None) -> bool:
     """`repaired` with what was done, or `gone`. False when it was not open (any more). Joins an open transaction."""
     ended = await database.execute(

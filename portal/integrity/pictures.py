@@ -75,12 +75,16 @@ async def check_pictures(eyes: Eyes, *, after: UUID = FIRST) -> AsyncIterator[Lo
     """
     while ids := await _ids_behind(after):
         for image_id, promised in (await promised_of(ids)).items():
-            yield await _look_at_one(image_id, promised, eyes)
+            try:
+                looked = await _look_at_one(image_id, promised, eyes)
+            except TimeoutError:  # somebody has been at its gallery for longer than we wait: that proves nothing
+                looked = Looked(image_id, 0, 0, [])
+            yield looked
         after = ids[-1]
 
 
 async def check_picture(image_id: UUID, eyes: Eyes) -> list[Finding]:
-    """All that is wrong with this image now; nothing when it is gone."""
+    """All that is wrong with this image now; nothing when it is gone. Raises TimeoutError while its gallery is held for long."""
     promised = await promised_of([image_id])
     return (await _look_at_one(image_id, promised[image_id], eyes)).findings if promised else []
 
@@ -107,7 +111,7 @@ async def _proved(image_id: UUID, suspects: set[str], eyes: Eyes) -> list[Findin
             promises = [each for each in promised.promises if each.key in suspects]
             seen = await look_at(eyes.store, (each.key for each in promises))
             breaches = [await _breach(each, seen[each.key], eyes) for each in promises]
-    except (NotFound, TimeoutError):  # it is gone, or somebody has been at its gallery for longer than we wait
+    except NotFound:
         return []
     return [*promised.broken, *(each for each in breaches if each is not None)]
 

@@ -18,6 +18,7 @@ from portal.integrity.findings import (
     open_findings,
     propose_relinks,
     record_finding,
+    renew_finding,
 )
 from portal.integrity.fsck import ROW_CHECKS, rows_of, unmounted_root
 from portal.integrity.objects import is_temporary, orphaned_of
@@ -54,7 +55,7 @@ async def recheck(finding: FindingView, *, store: Store, memory: Memory | None =
     """The same breach as it is now, with new evidence; None when it is no more there.
 
     What cannot be proved to be gone (somebody is just writing there) is still there. Raises Unavailable when the store is not
-    mounted.
+    mounted, TimeoutError while a gallery is held for long.
     """
     memory = memory or Memory()
     if finding.kind == "unmounted_root":
@@ -112,9 +113,12 @@ async def recheck_open(*, store: Store, report: Report = no_report) -> RecheckRe
 async def judge(finding: FindingView, told: RecheckReport, store: Store, memory: Memory) -> None:
     """Keep an open finding with what is known now, or end it."""
     told.looked_at += 1
-    still = await recheck(finding, store=store, memory=memory)
+    try:
+        still = await recheck(finding, store=store, memory=memory)
+    except TimeoutError:  # its gallery is held for long: that proves nothing
+        return
     if still is not None:
-        await record_finding(still)
+        await renew_finding(finding.id, still)
         return
     told.gone += await end_finding(finding.id, "gone")
     if memory.image_id == finding.image_id:
