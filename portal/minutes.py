@@ -70,7 +70,8 @@ class Minutes:
 
     async def flush(self) -> None:
         """Raises what the database raises; the last hour is kept then."""
-        self._pending[self._minute] = self._gained()
+        if gained := self._gained():
+            self._pending[self._minute] = gained
         minute = _this_minute()
         if minute != self._minute:
             self._before = {name: each.copy() for name, each in self._timings.items()}
