@@ -18,7 +18,7 @@ import pytest
 from portal import database
 from portal.audit.actors import SYSTEM
 from portal.errors import Running
-from portal.gallery.disposal import trash_image
+from portal.gallery.disposal import delete_image, trash_image
 from portal.gallery.pins import pin_invoice
 from portal.gallery.renditions import render_all
 from portal.gallery.service import change_image
@@ -32,7 +32,7 @@ from portal.storage.keys import rendition_key
 from tests import samples
 from tests.drilling import Rounds
 from tests.factories import Studio, make_entity
-from tests.repairing import ADMIN, Workshop, original
+from tests.repairing import ADMIN, Workshop, original, rendition
 from tests.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -56,7 +56,6 @@ class Shop:
     images: list[UUID]
     pinned: UUID
     kept: UUID
-    invoice_type: str = "invoices"
 
 
 @pytest.fixture
@@ -192,7 +191,7 @@ class Vandal:
         await database.execute("DELETE FROM pgqueuer")
         key = original(waiting, 1, "companies")
         self.model.objects[key] = self._path(key).read_bytes()
-        self.model.order |= await galleries_of(waiting)
+        self.model.order |= {pk: ids for pk, ids in (await galleries()).items() if waiting in ids}
 
     async def lose_all_copies(self) -> None:
         """Nothing in the store, nothing in a backup: the row goes to the trash; what was left of it is held."""
@@ -203,10 +202,6 @@ class Vandal:
             self.model.held.append(self.workshop.flip(key))
         del self.model.objects[key]
         self.model.trashed.add(image_id)
-
-
-async def galleries_of(image_id: UUID) -> dict[int, list[UUID]]:
-    return {pk: ids for pk, ids in (await galleries()).items() if image_id in ids}
 
 
 def given_up(model: Model) -> set[str]:
@@ -295,14 +290,12 @@ async def everything() -> dict[str, list[str]]:
     return found
 
 
-async def run_repair(workshop: Workshop, database_arguments: dict[str, Any]) -> asyncio.subprocess.Process:
+async def run_repair(workshop: Workshop, at: dict[str, Any]) -> asyncio.subprocess.Process:
     """In a process of its own."""
-    socket = database_arguments
     environ = {
         **os.environ,
         "PORTAL_DATA_DIR": str(workshop.config.data_dir),
-        "PORTAL_DATABASE_URL": socket.get("dsn")
-        or f"postgresql://{socket['user']}@/{socket['database']}?host={socket['host']}",
+        "PORTAL_DATABASE_URL": at.get("dsn") or f"postgresql://{at['user']}@/{at['database']}?host={at['host']}",
         "PORTAL_WORKERS": "1",
     }
     return await asyncio.create_subprocess_exec(
@@ -340,6 +333,41 @@ async def test_a_repair_that_is_killed_leaves_old_or_new_and_the_next_one_ends_i
         assert report.totals["refused"] == 0
         await compare(workshop, model, seed)
         await empty(workshop)
+
+
+async def test_people_work_on_while_a_repair_is_at_it(workshop: Workshop) -> None:
+    """Files replaced, pictures turned, thrown away and deleted under its hands: nobody's work is undone, and all ends sound."""
+    studio = workshop.studio
+    ref = await make_entity()
+    images = [await studio.add(ref) for _ in range(8)]
+    for image_id in images:
+        workshop.flip(rendition(image_id, "card"))
+        await workshop.back_up((workshop.root / original(image_id)).read_bytes())
+        workshop.flip(original(image_id))
+    await workshop.check()
+
+    async def people() -> None:
+        await studio.replace(images[0])
+        await trash_image(images[1], actor=SYSTEM, deletes_per_hour=0)
+        await delete_image(images[7], actor=SYSTEM, deletes_per_hour=0)
+        await change_image(images[6], {"edits": '{"rotate": 90}'}, actor=SYSTEM)
+        await studio.replace(images[5])
+        await studio.add(ref)
+
+    await asyncio.gather(workshop.repair(), people())
+    await render_all(images[6], store=studio.store, pool=studio.pool)
+    await drain(workshop)
+    report = await workshop.check_and_repair()
+    assert report.totals["refused"] == 0
+    assert await workshop.breaches() == []
+    rows = await database.fetch(
+        "SELECT id, version, edits::text, trashed_at FROM image WHERE id = ANY($1::uuid[])", images
+    )
+    now = {row["id"]: row for row in rows}
+    assert (now[images[0]]["version"], now[images[5]]["version"]) == (2, 2)
+    assert now[images[1]]["trashed_at"] is not None
+    assert "90" in now[images[6]]["edits"]
+    assert images[7] not in now
 
 
 async def no_repair_runs() -> bool:
