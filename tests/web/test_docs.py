@@ -84,6 +84,8 @@ async def test_bodies_are_described_with_an_example(described: dict[str, Any]) -
         "POST /api/images/{id}/trash",
         "POST /api/images/{id}/restore",
         "POST /api/images/{id}/versions/{version}/restore",
+        "POST /api/jobs/{id}/retry",
+        "POST /api/jobs/{id}/cancel",
         "POST /api/presets/{name}/cancel",
     }
     for name, operation in operations(described):
