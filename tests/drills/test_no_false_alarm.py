@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from tests import samples
 from tests.drilling import Figure, Rounds
 from tests.drills.traffic import COME_BACK, assert_sound, images_of, make_gallery, sweep, upload
 from tests.e2e.server import RunningPortal
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.drill("R12"), pytest.mark.timeout(900)]
 WRITERS = 8
@@ -88,13 +90,19 @@ async def check_until(client: httpx.AsyncClient, end: float) -> int:
     """Full checks, one after the other; how many pictures they looked at."""
     looked = 0
     while time.monotonic() < end:
-        answer = await client.post("/api/images/check", json={"kind": "full"}, headers={"Prefer": "wait=60"})
-        assert answer.status_code == 200, answer.text
-        job = answer.json()
+        answer = await client.post("/api/images/check", json={"kind": "full"})
+        assert answer.status_code == 202, answer.text
+        location = answer.headers["location"]
+        await eventually(partial(is_finished, client, location), seconds=300)
+        job = (await client.get(location)).json()
         assert job["state"] == "succeeded", job
         assert job["result"]["findings"] == 0, (await client.get("/api/images/findings")).text
         looked += job["result"]["pictures"]
     return looked
+
+
+async def is_finished(client: httpx.AsyncClient, job: str) -> bool:
+    return (await client.get(job)).json()["finished_at"] is not None
 
 
 async def fsck_until(portal: RunningPortal, end: float) -> None:
