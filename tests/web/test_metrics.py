@@ -274,7 +274,8 @@ async def test_dashboard_and_alerts_ask_only_for_metrics_that_there_are(app: Lit
     await Minutes(app.state.parts.timings).flush()
     families = list(text_string_to_metric_families((await ask(app)).text))
     known = {sample.name for family in families for sample in family.samples} | {family.name for family in families}
-    known |= {f"{family.name}_total" for family in families if family.type == "counter"}
+    parts = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+    known |= {f"{family.name}{part}" for family in families for part in parts.get(family.type, ())}
     # those that are told only once there is something to tell
     known |= {"portal_health", "portal_disk_days_until_full", "portal_schedule_last_success_timestamp_seconds"}
     dashboard = json.loads((CHECKOUT / "docs" / "grafana-dashboard.json").read_text("utf-8"))
