@@ -250,10 +250,9 @@ async def coverage() -> list[Coverage]:
 
 async def _count_coverage() -> list[Coverage]:
     rows = await database.fetch(
-        """SELECT e.type, count(*) AS total,
-                  count(*) FILTER (WHERE EXISTS (
-                      SELECT FROM image i WHERE i.entity = e.pk AND i.trashed_at IS NULL)) AS with_pictures
-           FROM entity e GROUP BY e.type"""
+        """SELECT e.type, count(*) AS total, count(shown.entity) AS with_pictures
+           FROM entity e LEFT JOIN (SELECT DISTINCT entity FROM image WHERE sort_order IS NOT NULL) AS shown
+             ON shown.entity = e.pk GROUP BY e.type"""
     )
     found = {row["type"]: Coverage(row["type"], row["total"], row["with_pictures"]) for row in rows}
     return [found.get(name, Coverage(name, 0, 0)) for name in KINDS]

@@ -73,7 +73,7 @@ async def room() -> Room:
     rows = await database.fetch(_LAST, CLEANUP, FRESH)
     last = rows[0] if rows else None
     running = next((row for row in rows if row["state"] in ("queued", "running")), None)
-    done = [row for row in rows if row["state"] == "succeeded"]
+    done = [row for row in rows if row["state"] == "succeeded" and row["result"]]
     found = done[0] if done and done[0]["is_dry"] and done[0]["is_fresh"] else None
     freed = next((row for row in done if not row["is_dry"]), None)
     return Room(
