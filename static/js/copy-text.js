@@ -1,12 +1,11 @@
-// <copy-text>: the button inside copies what the <code> before it says.
+// <copy-text>: the button inside copies what the <code> before it says; [data-said] tells that it did.
 class CopyText extends HTMLElement {
   connectedCallback() {
     this.querySelector("button").addEventListener("click", () => this.#copy());
   }
 
   async #copy() {
-    const button = this.querySelector("button");
-    const said = button.querySelector("[data-said]");
+    const said = this.querySelector("[data-said]");
     try {
       await navigator.clipboard.writeText(this.querySelector("code").textContent.trim());
       said.textContent = "Copied";
