@@ -25,7 +25,7 @@ def damage(portal: RunningPortal, image_id: str, other_id: str) -> None:
     (items / "thumbnails" / image_id[-2:] / f"{image_id}-v1.1-gallery.jpg").unlink()
     (items / "notes.txt").write_text("whose?")
     for name in ("IMG_4480.jpg", "notes.txt"):
-        os.utime(items / name, (time.time() - 60,) * 2)
+        os.utime(items / name, (time.time() - 60, time.time() - 60))
 
 
 def sign_up(portal: RunningPortal, page: Page) -> None:
@@ -41,6 +41,14 @@ def add_pictures(portal: RunningPortal) -> tuple[str, str]:
         above = demo_photo("mug-top"), "The mug from above"
         ids = [api.add_picture("inventory_items", "MUG", "mug.jpg", data, alt_text=alt) for data, alt in (front, above)]
     return ids[0], ids[1]
+
+
+def reload_until(page: Page, words: str) -> None:
+    """As somebody without script does, while the worker is at it."""
+    ends = time.monotonic() + A_JOB / 1000
+    while words not in page.get_by_role("region", name="Findings").inner_text() and time.monotonic() < ends:
+        page.reload()
+    expect(page.get_by_role("region", name="Findings")).to_contain_text(words)
 
 
 def test_what_is_wrong_is_found_tried_repaired_and_one_thing_taken_back(
@@ -86,6 +94,7 @@ def test_without_script_one_finding_is_repaired_by_its_button(fresh_portal: Runn
     size.unlink()
     page.goto(f"{fresh_portal.url}/maintenance")
     page.get_by_role("button", name="Full check").click()
+    reload_until(page, "1 open")
     page.get_by_role("button", name="Make it again The mug's front").click()
-    expect(page.get_by_role("region", name="Findings")).to_contain_text("1 repaired")
+    reload_until(page, "1 repaired")
     assert size.read_bytes() == before
