@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from portal.errors import PortalError
 from portal.histogram import Timings
@@ -18,7 +18,7 @@ class HasTimings(Protocol):
 Owner = TypeVar("Owner", bound=HasTimings)
 P = ParamSpec("P")
 T = TypeVar("T")
-Method = Callable[Concatenate[Owner, P], Awaitable[T]]
+Method = Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]
 
 
 def counted(operation: str) -> Callable[[Method[Owner, P, T]], Method[Owner, P, T]]:
