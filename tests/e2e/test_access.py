@@ -87,6 +87,7 @@ PAGES: Final[dict[str, str]] = {
     "advice": "/maintenance/advice",
     "advice on one thing": "/maintenance/advice/alt-text",
     "one size": "/maintenance/presets/gallery",
+    "audit log": "/maintenance/audit",
     "style guide": "/styleguide",
     "nothing here": "/no/such/page",
     "embedded grid": "/embed/inventory_items/AX-MUG",
