@@ -1,8 +1,9 @@
-"""A million pictures: how long the pages take that show, list and count them. `--million`, or alone with a size:
-`python -m bench.million 100000`."""
+"""A million pictures: how long the pages take that show, list and count them. `--million`, or alone with a size, and with a
+folder whose portal is kept, and found again by the next run: `python -m bench.million 100000 /tmp/many`."""
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import sys
 import tempfile
@@ -40,12 +41,15 @@ PAGES = {
 }
 
 
-def measure(images: int = IMAGES) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        data_dir = Path(folder) / "data"
-        with PortalProcess(data_dir) as portal:
+def measure(images: int = IMAGES, kept: Path | None = None) -> dict[str, Any]:
+    with contextlib.ExitStack() as stack:
+        data_dir = (kept or Path(stack.enter_context(tempfile.TemporaryDirectory()))) / "data"
+        is_there = data_dir.exists()
+        data_dir.parent.mkdir(parents=True, exist_ok=True)
+        with PortalProcess(data_dir):
+            per_second = 0.0 if is_there else seed(data_dir, images)
+        with PortalProcess(data_dir) as portal:  # the first who ask find a portal that has just been started
             portal.get_token()
-            per_second = seed(data_dir, images)
             pages = {name: _timed(portal, path) for name, path in _paths(portal).items()}
     return {"images": images, "copied_per_second": round(per_second), "pages": pages}
 
@@ -86,4 +90,5 @@ def table(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(measure(int(sys.argv[1]) if len(sys.argv) > 1 else IMAGES)))
+    size, *folder = sys.argv[1:] or [IMAGES]
+    print(table(measure(int(size), *map(Path, folder))))
