@@ -21,14 +21,15 @@ _IMAGE = f"""entity, {_MONTH.format("created_at")} AS month, status, trashed_at 
 _VERSION = f"image, {_MONTH.format('created_at')} AS month, bytes, renditions"
 _INTO = "INSERT INTO stored_count (entity_type, month, status, is_trashed, part, pieces, bytes)"
 
-# Grouped by what counts, rows that only changed otherwise cancel themselves: no join of old with new, whose plan, made for
-# one row, would be kept for a million.
+# A connection keeps the plan that it made for its first statement, of one row or of a million. So nothing here has a plan
+# that suits but one of them: rows that only changed otherwise cancel themselves, grouped by what counts, without a join of old
+# with new; and whose they are is looked up one by one, never by a pass over all entities (OFFSET 0 keeps it apart).
 _IMAGES_CHANGED = f"""
     {_INTO}
     SELECT e.type, c.month, c.status, c.is_trashed, p.part, sum(c.more), sum(c.more * p.bytes)
     FROM (SELECT entity, month, status, is_trashed, bytes, renditions, is_shared, sum(sign) AS more
           FROM ({{changed}}) AS sides GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(sign) <> 0) AS c
-    JOIN entity e ON e.pk = c.entity
+    CROSS JOIN LATERAL (SELECT type FROM entity WHERE pk = c.entity OFFSET 0) AS e
     CROSS JOIN LATERAL image_parts(c.bytes, c.renditions, c.is_shared) AS p
     GROUP BY 1, 2, 3, 4, 5 HAVING sum(c.more) <> 0 OR sum(c.more * p.bytes) <> 0;
 """
@@ -37,7 +38,8 @@ _VERSIONS_CHANGED = f"""
     SELECT e.type, c.month, 'old', false, p.part, sum(c.more), sum(c.more * p.bytes)
     FROM (SELECT image, month, bytes, renditions, sum(sign) AS more
           FROM ({{changed}}) AS sides GROUP BY 1, 2, 3, 4 HAVING sum(sign) <> 0) AS c
-    JOIN image i ON i.id = c.image JOIN entity e ON e.pk = i.entity
+    CROSS JOIN LATERAL (SELECT entity FROM image WHERE id = c.image OFFSET 0) AS i
+    CROSS JOIN LATERAL (SELECT type FROM entity WHERE pk = i.entity OFFSET 0) AS e
     CROSS JOIN LATERAL version_parts(c.bytes, c.renditions) AS p
     GROUP BY 1, 2, 5 HAVING sum(c.more) <> 0 OR sum(c.more * p.bytes) <> 0;
 """

@@ -184,3 +184,31 @@ async def test_counters_equal_counting_at_every_moment_of_a_busy_time(studio: St
     is_over.set()
     assert await looking == []
     assert await counter_mismatches() == []
+
+
+async def test_a_connection_that_began_with_many_rows_counts_one_without_a_pass_over_all_entities(db: None) -> None:
+    """It keeps the plan of its first statement, which suited two thousand."""
+    await database.execute(
+        "INSERT INTO entity (type, id, name) SELECT 'inventory_items', 'I-' || n, 'x' FROM generate_series(1, 2000) n"
+    )
+    await database.execute(
+        f"""INSERT INTO image (id, entity, {MEMBERS}) SELECT gen_random_uuid(), pk, 'm.jpg', 'image/jpeg', 'jpg', 9, 8, 8,
+            repeat('a', 64), 'pending', 0 FROM entity"""
+    )
+    await database.execute("ANALYZE entity, image")
+    one = await database.fetch_value("SELECT id FROM image LIMIT 1")
+    add_version = """INSERT INTO image_version (image, version, extension, bytes, width, height, sha256)
+                     SELECT id, $1, 'jpg', 9, 8, 8, sha256 FROM image"""
+    read = "SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_xact_user_tables WHERE relname IN ('entity', 'image')"
+    connection = await asyncpg.connect(**database.DB.config)
+    try:
+        await connection.execute("UPDATE image SET status = 'processing'")
+        await connection.execute(add_version, 1)
+        async with connection.transaction():
+            before = await connection.fetchval(read)
+            await connection.execute("UPDATE image SET status = 'failed' WHERE id = $1", one)
+            await connection.execute(f"{add_version} WHERE id = $2", 2, one)
+            assert await connection.fetchval(read) == before
+    finally:
+        await connection.close()
+    assert await counter_mismatches() == []
