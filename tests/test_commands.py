@@ -251,7 +251,8 @@ def test_cleanup_reports_and_removes_only_when_told(beside: RunningPortal) -> No
     said = json.loads(run(beside, "cleanup", "--json").stdout)
     assert (said["dry_run"], said["orphaned_objects"], said["examples"]) == (True, 1, ["inventory_items/notes.txt"])
     assert left.exists()
-    assert run(beside, "cleanup", "--apply").stdout.startswith("1 orphaned objects, 0 temporary files")
+    removed = run(beside, "cleanup", "--apply").stdout.splitlines()
+    assert (removed[0], removed[-1]) == ("1 orphaned objects, 6 bytes", "6 bytes in all, removed.")
     assert not left.exists()
 
 

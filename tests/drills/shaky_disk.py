@@ -53,6 +53,7 @@ class ShakyDisk(Disk):
         elif name == "write":
             self.unsynced.add(_inode(first))
         elif name == "mkdir":
+            self._begin(name, done, first, options["dir_fd"])
             self.made[os.stat(first, dir_fd=options["dir_fd"]).st_ino] = _inode(options["dir_fd"])
         elif name in {"rename", "unlink"} or (name == "open" and second & os.O_CREAT):
             folders = {options[key] for key in ("dir_fd", "src_dir_fd", "dst_dir_fd") if key in options}
