@@ -90,5 +90,5 @@ def table(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    size, *folder = sys.argv[1:] or [IMAGES]
+    size, *folder = sys.argv[1:] or [str(IMAGES)]
     print(table(measure(int(size), *map(Path, folder))))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime
 import re
-import time
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 from portal import database
 from portal.entities.kinds import KINDS
-from portal.entities.lasting import Lasting
+from portal.entities.lasting import QUICK, Lasting
 from portal.errors import FormError
 from portal.paging import DEFAULT_LIMIT, EXACT_UP_TO, Page, decode_cursor, encode_cursor
 
@@ -22,6 +22,7 @@ SORTS: Final = ("name", "updated")
 LONGEST_QUERY: Final = 200
 MOST_WORDS: Final = 8
 COUNTS_SECONDS: Final = 5.0
+COUNTED_AT_ONCE: Final = 0.01  # else a page shows the last counts, and does not wait for the new ones
 
 COLUMNS: Final = (
     "e.pk, e.type, e.id, e.name, e.reference, e.parent_type, e.parent_id, e.attributes, e.number, e.date, e.currency,"
@@ -29,7 +30,8 @@ COLUMNS: Final = (
 )
 # The trash never counts: what lies there is on its way out.
 _MISSING_SQL: Final[dict[str, str]] = {
-    "image": "NOT EXISTS (SELECT FROM image i WHERE i.entity = e.pk AND i.trashed_at IS NULL)",
+    # not to be turned into a join, which would read all pictures
+    "image": "(SELECT 1 FROM image i WHERE i.entity = e.pk AND i.sort_order IS NOT NULL LIMIT 1) IS NULL",
     "primary": "NOT EXISTS (SELECT FROM image i WHERE i.entity = e.pk AND i.is_primary)",
     "alt": (
         "EXISTS (SELECT FROM image i WHERE i.entity = e.pk AND i.alt_text IS NULL AND NOT i.decorative"
@@ -71,7 +73,7 @@ async def list_entities(
     total: int | None = None
     if prefix_query(q) or missing:
         # The planner cannot guess how rare a word is, and would walk the whole index in order to find nothing.
-        hits = await _hits(where, arguments)
+        hits = await _hits(where, arguments, missing)
         total = len(hits)
         if total <= EXACT_UP_TO:
             where, arguments = "e.pk = ANY($1::bigint[])", [hits]
@@ -96,7 +98,22 @@ async def list_entities(
 async def count_entities(*, type: str | None = None, q: str = "", missing: str = "") -> int:
     """Exact up to 1000, then 1001. Raises FormError."""
     _check_choices(type, missing, "name")
-    return await _count(*_conditions(type, q, missing))
+    where, arguments = _conditions(type, q, missing)
+    return await _count(where, arguments, missing)
+
+
+async def filter_counts(type: str) -> dict[str, int] | None:
+    """How many of a type lack what, as `missing` names it ("": how many there are), exact up to 1000, then 1001; where there are
+    very many, some seconds old. None where it takes a while and nobody knows yet. Raises FormError."""
+    _check_choices(type, "", "name")
+    return await _filter_counts[type].find_within(QUICK)
+
+
+async def _count_filters(type: str) -> dict[str, int]:
+    return {missing: await count_entities(type=type, missing=missing) for missing in ("", *MISSING)}
+
+
+_filter_counts: Final = {name: Lasting(partial(_count_filters, name)) for name in KINDS}
 
 
 async def find_entities(q: str, limit: int) -> list[Mapping[str, Any]]:
@@ -176,21 +193,29 @@ def _key(value: int) -> int:
     return max(-(2**63), min(value, 2**63 - 1))
 
 
-async def _hits(where: str, arguments: list[Any], *, order: str = "") -> list[int]:
+async def _hits(where: str, arguments: list[Any], missing: str = "", *, order: str = "") -> list[int]:
     """Keys, in no order unless told; 1001 of them where there are more than 1000."""
     rows = await database.fetch(
-        f"SELECT e.pk FROM entity e WHERE {where} {order} LIMIT {EXACT_UP_TO + 1}",  # noqa: S608 - constant columns and clauses
+        f"SELECT e.pk FROM {_source(where, missing)} {order} LIMIT {EXACT_UP_TO + 1}",  # noqa: S608 - constant columns and clauses
         *arguments,
     )
     return [row["pk"] for row in rows]
 
 
-async def _count(where: str, arguments: list[Any]) -> int:
+async def _count(where: str, arguments: list[Any], missing: str = "") -> int:
     """Exact up to 1000, then 1001."""
     return await database.fetch_value(
-        f"SELECT count(*) FROM (SELECT FROM entity e WHERE {where} LIMIT {EXACT_UP_TO + 1}) AS matches",  # noqa: S608 - constant columns and clauses
+        f"SELECT count(*) FROM (SELECT FROM {_source(where, missing)} LIMIT {EXACT_UP_TO + 1}) AS matches",  # noqa: S608 - constant columns and clauses
         *arguments,
     )
+
+
+def _source(where: str, missing: str) -> str:
+    """Who has no primary picture is told by one pass over two small indexes; only these few are asked for any picture."""
+    if missing != "image":
+        return f"entity e WHERE {where}"
+    without = where.replace(_MISSING_SQL["image"], _MISSING_SQL["primary"])
+    return f"(SELECT e.pk FROM entity e WHERE {without} OFFSET 0) AS e WHERE {_MISSING_SQL['image']}"  # noqa: S608 - constant clauses
 
 
 def prefix_query(text: str) -> str | None:
@@ -250,32 +275,31 @@ async def coverage() -> list[Coverage]:
 
 async def _count_coverage() -> list[Coverage]:
     rows = await database.fetch(
-        """SELECT e.type, count(*) AS total, count(shown.entity) AS with_pictures
-           FROM entity e LEFT JOIN (SELECT DISTINCT entity FROM image WHERE sort_order IS NOT NULL) AS shown
-             ON shown.entity = e.pk GROUP BY e.type"""
+        f"""SELECT e.type, count(*) AS total,
+                   count(*) FILTER (WHERE shown.entity IS NOT NULL OR NOT ({_MISSING_SQL["image"]})) AS with_pictures
+            FROM entity e LEFT JOIN image shown ON shown.entity = e.pk AND shown.is_primary GROUP BY e.type"""  # noqa: S608 - constant clauses
     )
     found = {row["type"]: Coverage(row["type"], row["total"], row["with_pictures"]) for row in rows}
     return [found.get(name, Coverage(name, 0, 0)) for name in KINDS]
 
 
 _coverage: Final = Lasting(_count_coverage)
-_counted: tuple[float, dict[str, int]] | None = None
 
 
 async def counts_by_type() -> dict[str, int]:
-    """How many entities of each type; up to five seconds old, as every page's menu shows them."""
-    global _counted
-    now = time.monotonic()
-    if _counted is not None and now - _counted[0] < COUNTS_SECONDS:
-        return dict(_counted[1])
+    """How many entities of each type; some seconds old, as every page's menu shows them."""
+    return dict(await _counts.get())
+
+
+async def _count_types() -> dict[str, int]:
     rows = await database.fetch("SELECT type, count(*) AS total FROM entity GROUP BY type")
     found = {row["type"]: int(row["total"]) for row in rows}
-    counts = {name: found.get(name, 0) for name in KINDS}
-    _counted = (now, counts)
-    return dict(counts)
+    return {name: found.get(name, 0) for name in KINDS}
+
+
+_counts: Final = Lasting(_count_types, quick=COUNTED_AT_ONCE, least=COUNTS_SECONDS)
 
 
 def forget_counts() -> None:
     """After this process changed the number of entities: its next page counts anew."""
-    global _counted
-    _counted = None
+    _counts.forget()

@@ -14,7 +14,7 @@ from portal.accounts.guards import permit
 from portal.audit.actors import Actor
 from portal.entities.forms import parse_entity
 from portal.entities.kinds import KINDS, is_entity_id, parse_ref
-from portal.entities.queries import count_entities, forget_counts, list_entities, plain_query
+from portal.entities.queries import filter_counts, forget_counts, list_entities, plain_query
 from portal.entities.service import create_entity
 from portal.errors import Conflict, FormError, NotFound
 from portal.gallery.disposal import delete_entity
@@ -174,11 +174,10 @@ async def _context(
 
 
 async def _filters(path: str, type: str, q: str, missing: str) -> list[FilterView]:
+    counts = {} if q else await filter_counts(type) or {}  # while somebody types, numbers only flicker
     filters: list[FilterView] = []
     for key, label in _FILTERS.items():
-        count = (
-            None if q else await count_entities(type=type, missing=key)
-        )  # while somebody types, numbers only flicker
+        count = counts.get(key)
         shown = None if count is None or count > EXACT_UP_TO else count
         query = urlencode({name: value for name, value in (("q", q), ("missing", key)) if value})
         filters.append(FilterView(key, label, shown, key == missing, f"{path}?{query}" if query else path))

@@ -62,6 +62,7 @@ class AdviceReport:
 
 
 async def advice_report(finder: TwinFinder, links: Links) -> AdviceReport:
+    finder.begin()
     same = await twins(finder, "same", links, limit=FIRST)
     alike = await twins(finder, "alike", links, limit=FIRST)
     heavy = await heavy_originals(links, limit=FIRST, is_counted=False)

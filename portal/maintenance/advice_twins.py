@@ -23,7 +23,7 @@ from portal.storage.links import Links
 Kind = Literal["same", "alike"]
 PATIENCE: Final = 120.0
 QUICK: Final = 0.2  # seconds: what is found so quickly is found anew for everybody who asks
-WAIT: Final = 1.0  # seconds that a first reader waits, before the page says that it is looked for
+WAIT: Final = 0.5  # seconds after its beginning that a reader waits, before the page says that it is looked for
 KEPT_SECONDS: Final = 600.0
 KEPT_FOR_TIMES: Final = 60
 MOST_SHOWN: Final = 6  # pictures of one group
@@ -69,20 +69,27 @@ class TwinFinder:
 
     def __init__(self) -> None:
         self._found: dict[Kind, tuple[float, Found]] = {}  # until when it is kept
-        self._looking: dict[Kind, asyncio.Task[None]] = {}
+        self._looking: dict[Kind, tuple[float, asyncio.Task[None]]] = {}  # until when one waits for it
+
+    def begin(self) -> None:
+        """Look for what nobody knows yet, all kinds at once."""
+        for kind in _GROUPS:
+            if kind not in self._found:
+                self._begin(kind)
 
     async def find(self, kind: Kind) -> Found | None:
         """None while it is looked for the first time."""
         until, found = self._found.get(kind, (0.0, None))
         if found is None or found.seconds < QUICK or time.monotonic() > until:
-            task = self._begin(kind)
+            until, task = self._begin(kind)
             if found is None or found.seconds < QUICK:
-                await asyncio.wait({task}, timeout=WAIT)
+                await asyncio.wait({task}, timeout=max(until - time.monotonic(), 0))
         return self._found[kind][1] if kind in self._found else None
 
-    def _begin(self, kind: Kind) -> asyncio.Task[None]:
+    def _begin(self, kind: Kind) -> tuple[float, asyncio.Task[None]]:
         if kind not in self._looking:
-            task = self._looking[kind] = asyncio.create_task(self._look(kind))
+            task = asyncio.create_task(self._look(kind))
+            self._looking[kind] = (time.monotonic() + WAIT, task)
             task.add_done_callback(lambda done: self._end(kind, done))
         return self._looking[kind]
 

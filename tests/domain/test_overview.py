@@ -10,6 +10,7 @@ from portal.entities.kinds import EntityRef
 from portal.entities.service import put_entity
 from portal.gallery.disposal import trash_image
 from portal.gallery.forms import PictureFields
+from portal.overview import queries
 from portal.overview.queries import overview_of_today, search_everything
 from portal.storage.links import Links
 from tests.factories import EDITOR, Studio, make_entity
@@ -89,6 +90,17 @@ async def test_search_survives(text: str) -> None:
     found = await search_everything(text, LINKS)
     assert found.entities == found.images == []
     await search_everything(f"mug{text} {text}mug", LINKS)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+async def test_common_words_and_rare_ones_are_found_alike(
+    studio: Studio, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await make_entity()
+    ids = [await studio.add(ref, ready=False, fields=PictureFields(alt_text=f"A kettle {each}")) for each in "abc"]
+    monkeypatch.setattr(queries, "_COMMON", share)  # of the newest pictures: above it one walks, else the index tells
+    monkeypatch.setattr(queries, "EXACT_UP_TO", 2)
+    assert {image.id for image in (await search_everything("kettle", LINKS)).images} == {str(id) for id in ids[1:]}
 
 
 async def test_the_trash_is_not_searched(studio: Studio) -> None:

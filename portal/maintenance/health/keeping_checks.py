@@ -49,7 +49,7 @@ async def check_scrub(here: Here) -> Found:
             "unknown", "Not scheduled (PORTAL_SCRUB_CRON is off): changed bytes are found by a full check alone."
         )
     ran_at = await _last_scrub()
-    begun = ran_at or await database.fetch_value("SELECT min(created_at) FROM image")
+    begun = ran_at or await database.fetch_value("SELECT created_at FROM image ORDER BY id LIMIT 1")
     if begun is None:
         return Found("unknown", "Not yet: there are no pictures to read.")
     age = _age(here, begun)
