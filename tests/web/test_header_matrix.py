@@ -73,7 +73,7 @@ KINDS = [
 ]
 
 
-LIVE = r"/metrics|/maintenance/(health|performance|jobs)(/.*)?|/api/images/health"  # figures that go on meanwhile
+LIVE = r"/metrics|/maintenance(/.*)?|/api/images/(health|statistics)"  # figures that go on meanwhile
 
 
 def kind_of(path: str) -> Kind:
