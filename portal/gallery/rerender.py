@@ -20,7 +20,7 @@ from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.entities.kinds import KINDS
 from portal.errors import FormError
-from portal.gallery.service import RENDER
+from portal.gallery.service import RENDER, forget_given_up
 from portal.gallery.tasks import queue_forgotten_images
 from portal.imaging.presets import READY
 from portal.jobs import alone as turns
@@ -238,6 +238,8 @@ async def _queue_batch(pictures: Pictures, run: _Run, place: Place) -> None:
         versions = await _want_anew(taken, bump=pictures.which != "missing" and not pictures.failed)
         payloads = [{"image": str(each), "version": version} for each, version in versions.items()]
         await enqueue_many(RENDER, payloads, priority=BULK)
+        if pictures.failed:
+            await forget_given_up()
         # the run itself moves only with the commit
         following = _Run(**run.noted(), waiting=run.waiting | set(taken))
         following.queued += len(taken)

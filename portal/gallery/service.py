@@ -301,3 +301,14 @@ async def retry_image(image_id: UUID, *, actor: Actor) -> None:
         if version is not None:
             await record(actor, "image.retry", "image", str(image_id))
             await queue_rendering(image_id, version)
+            await forget_given_up()
+
+
+async def forget_given_up() -> int:
+    """The queue keeps the renderings that it gave up; not of a picture that is tried again, is well, or is gone."""
+    return await database.execute(
+        """DELETE FROM pgqueuer WHERE status = 'failed' AND entrypoint = $1 AND NOT EXISTS (
+               SELECT 1 FROM image WHERE image.id = (convert_from(pgqueuer.payload, 'UTF8')::jsonb ->> 'image')::uuid
+               AND (image.status = 'failed' OR image.error IS NOT NULL))""",
+        RENDER,
+    )

@@ -199,6 +199,10 @@ async def _enqueue(schedule: Schedule, actor: Actor) -> UUID | None:
     request = request_id.set(request_id.get() or secrets.token_hex(8))
     try:
         if not schedule.is_followed:
+            # what failed before is tried again by this
+            await database.execute(
+                "DELETE FROM pgqueuer WHERE status = 'failed' AND dedupe_key = $1", _state_name(schedule.name)
+            )
             # before what is in bulk: an import of a hundred thousand would hold it up for hours
             await enqueue(schedule.kind, dict(schedule.arguments), priority=USUAL, dedupe=_state_name(schedule.name))
             return None

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from portal.errors import Running
 from portal.gallery.counters import fold_counts
+from portal.gallery.service import forget_given_up
 from portal.jobs.queue import Task, prune_queue
 from portal.maintenance.clock_watch import watch_clock
 from portal.maintenance.figures import note_the_day
@@ -27,6 +28,7 @@ def housekeeping_tasks(settings: Settings, cache: Cache) -> Mapping[str, Task]:
         await watch_clock()
         with contextlib.suppress(Running):
             await fold_counts()
+        await forget_given_up()
         if not await is_today_noted():
             await note_the_day(settings, cache)
 

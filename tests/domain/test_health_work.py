@@ -122,6 +122,19 @@ async def test_failures_count_by_their_share_and_not_before_there_are_five(here:
     assert await severity(here, "failed_jobs") == "ok"
 
 
+async def test_what_failed_and_was_tried_again_is_no_failure_any_more(here: Here):
+    await database.execute(
+        """INSERT INTO job (id, kind, state, error, finished_at)
+           SELECT gen_random_uuid(), 'cleanup', 'failed', '{"code": "running"}', now() FROM generate_series(1, 6)"""
+    )
+    assert await severity(here, "failed_jobs") == "critical"
+    await database.execute(
+        """INSERT INTO job (id, kind, state, retry_of, finished_at)
+           SELECT gen_random_uuid(), kind, 'succeeded', id, now() FROM job"""
+    )
+    assert (await check(here, "failed_jobs")).value == 0
+
+
 async def test_a_killed_worker_is_missed_one_that_ended_in_order_is_said_to_have(here: Here):
     killed = Sign(lambda: "running")
     killed.start()

@@ -21,7 +21,7 @@ from portal.jobs import alone as turns
 from portal.jobs.alone import alone
 from portal.jobs.pauses import pause, resume
 from portal.jobs.progress import Cancelled, JobView, get_job, start_job
-from portal.jobs.queue import BULK
+from portal.jobs.queue import BULK, queue_counts
 from tests.factories import EDITOR, Studio, make_entity
 from tests.jobs.conftest import RunWorker
 from tests.waiting import eventually
@@ -89,9 +89,10 @@ async def test_a_selection_is_by_id_by_entity_or_by_reason(studio: Studio, run_w
     one, two, three = await studio.add(mug), await studio.add(mug), await studio.add(lamp)
     await fail(two, "gone")
     await fail(three, "not_an_image")
-    await database.execute("DELETE FROM pgqueuer")
+    await database.execute("UPDATE pgqueuer SET status = 'failed'")  # each was given up
     async with run_worker():
         await rerender(Pictures("selected", failed="gone"))
+        assert (await queue_counts()).failed == 1
         assert await sets_of(one, two, three) == ["1.1", "1.1", None]
         await rerender(Pictures("selected", entity_type="categories"))
         assert await sets_of(one, two, three) == ["1.1", "1.1", "1.2"]

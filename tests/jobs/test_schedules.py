@@ -269,6 +269,18 @@ async def test_run_now_starts_it_out_of_turn_and_not_twice_at_a_time():
         await run_now("nothing", [NIGHTLY], actor=SYSTEM)
 
 
+@pytest.mark.usefixtures("db")
+async def test_housekeeping_that_failed_is_forgotten_when_it_is_started_again():
+    time = SetClock(NOON)
+    (clock,) = clocks(time, MINUTELY)
+    await clock.tick()
+    for _ in range(2):
+        time.moment += DAY
+        await clock.tick()
+        assert [row["status"] for row in await database.fetch("SELECT status::text FROM pgqueuer")] == ["queued"]
+        await database.execute("UPDATE pgqueuer SET status = 'failed'")
+
+
 def test_the_portals_own_schedules_follow_its_settings_and_what_runs_often_is_followed_by_nobody(config: Settings):
     schedules = {each.name: each for each in Parts.of(config.replace(scrub_cron="off")).schedules()}
     assert {"cleanup", "scrub", "seal", "keep_counts", "note_day", "prune_queue"} <= set(schedules)

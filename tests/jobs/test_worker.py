@@ -19,11 +19,15 @@ import pytest
 from portal import database
 from portal.audit.actors import SYSTEM
 from portal.environment import CHECKOUT
+from portal.gallery.disposal import delete_image
+from portal.gallery.renditions import fail_image
 from portal.gallery.service import RENDER, retry_image
 from portal.gallery.tasks import forgotten_images, give_up_rendering, queue_forgotten_images
 from portal.integrity.fsck import fsck
 from portal.jobs import worker as worker_module
-from portal.jobs.queue import Task, enqueue
+from portal.jobs.queue import QueueCounts, Task, enqueue, queue_counts
+from portal.parts import Parts
+from portal.settings import Settings
 from tests import samples
 from tests.drilling import Rounds
 from tests.factories import Studio, make_entity
@@ -93,9 +97,33 @@ async def test_an_image_whose_job_is_given_up_is_failed_with_a_reason_and_can_be
     assert len(tries) == 2
     error = json.loads(await database.fetch_value("SELECT error FROM image WHERE id = $1", image_id))
     assert error == {"code": "failed", "message": "The renditions could not be made. It failed 2 times."}
+    assert (await queue_counts()).failed == 1
     await retry_image(image_id, actor=SYSTEM)
+    assert await queue_counts() == QueueCounts(waiting=1)
     async with run_worker():
         await eventually(lambda: is_ready(image_id))
+
+
+async def given_up(*images: UUID) -> None:
+    """As the queue leaves it of pictures whose rendering it will not try again."""
+    for image_id in images:
+        await fail_image(image_id, "failed", "It failed 6 times.")
+        async with database.transaction():
+            await enqueue(RENDER, {"image": str(image_id), "version": 1})
+    await database.execute("UPDATE pgqueuer SET status = 'failed'")
+
+
+async def test_the_queue_forgets_what_it_gave_up_of_pictures_that_are_gone_or_tried_again(
+    studio: Studio, config: Settings
+) -> None:
+    tried, gone, bad = [await studio.add(await make_entity(), ready=False) for _ in range(3)]
+    await database.execute("DELETE FROM pgqueuer")
+    await given_up(tried, gone, bad)
+    await studio.replace(tried, ready=False)
+    await delete_image(gone, actor=SYSTEM, deletes_per_hour=0)
+    await Parts.of(config).tasks()["keep_counts"].run({})
+    held = await database.fetch("SELECT convert_from(payload, 'UTF8') AS payload FROM pgqueuer WHERE status = 'failed'")
+    assert [json.loads(row["payload"])["image"] for row in held] == [str(bad)]
 
 
 async def _failed(image_id: UUID) -> bool:

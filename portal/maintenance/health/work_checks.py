@@ -63,7 +63,7 @@ async def check_failed(here: Here) -> Found:
     failed = await database.fetch_value(
         """SELECT (SELECT count(*) FROM pgqueuer WHERE status = 'failed' AND updated > now() - interval '1 day')
                 + (SELECT count(*) FROM job WHERE state = 'failed' AND finished_at > now() - interval '1 day'
-                   AND error ->> 'code' <> 'failed')"""
+                   AND error ->> 'code' <> 'failed' AND NOT EXISTS (SELECT 1 FROM job AS r WHERE r.retry_of = job.id))"""
     )
     if failed < LEAST_FAILED:
         return Found("ok", f"{count(failed, 'job')} failed in the last day.", failed, "failed")
