@@ -40,7 +40,9 @@ _TRASH: Final = """
     ORDER BY i.trashed_at, i.id LIMIT $4
 """
 _PAST: Final = "created_at < now() - make_interval(hours => $1)"
-_OLD_JOBS: Final = "finished_at < now() - make_interval(days => $1)"
+# The job that was cancelled before it began is all that says that its change of a size is not in force.
+_OLD_JOBS: Final = """finished_at < now() - make_interval(days => $1)
+    AND NOT EXISTS (SELECT FROM preset_change AS c WHERE c.job = job.id AND c.state = 'rolling')"""
 
 
 class Taken(NamedTuple):

@@ -16,11 +16,14 @@ from portal import database
 from portal.audit.actors import SYSTEM, Actor
 from portal.errors import Conflict, Running
 from portal.gallery.disposal import trash_image
+from portal.gallery.presets import changes_in_force
 from portal.jobs.alone import CLEANUP as TURN
 from portal.jobs.alone import refuse_while_running
+from portal.jobs.control import cancel_job
 from portal.jobs.progress import Cancelled
 from portal.maintenance.cleanup import CleanupReport, clean_up
 from portal.maintenance.clock_watch import doubt, watch_clock
+from portal.maintenance.preset_changes import change_preset
 from portal.settings import Settings
 from portal.storage.keys import original_key
 from tests.factories import Studio, make_entity
@@ -145,6 +148,17 @@ async def test_rows_past_their_days_go(studio: Studio, config: Settings) -> None
     done = await sweep(studio, config)
     assert (done.rows["jobs"], done.rows["sessions"]) == (1, 1)
     assert await database.fetch_value("SELECT count(*) FROM job") == 1
+
+
+async def test_a_size_whose_change_was_cancelled_before_it_began_does_not_come_into_force_with_the_days(
+    studio: Studio, config: Settings
+) -> None:
+    job_id = await change_preset("icon", (96, 96, 82), actor=ADMIN)
+    await cancel_job(job_id, actor=ADMIN)
+    assert await changes_in_force() == {}
+    await database.execute("UPDATE job SET finished_at = now() - interval '91 days'")
+    assert (await sweep(studio, config)).rows["jobs"] == 0
+    assert await changes_in_force() == {}
 
 
 async def test_it_tells_how_far_it_is_and_ends_when_asked_with_its_line_in_the_audit(
