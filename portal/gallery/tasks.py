@@ -23,6 +23,7 @@ from portal.storage.store import Store
 log = structlog.get_logger()
 
 PURGE_AT_ONCE: Final = 1000
+PASS_SECONDS: Final = 600.0  # over a million pictures, with a disk that is busy
 
 
 def gallery_tasks(store: Store, pool: RenderPool, cache: Cache | None = None) -> Mapping[str, Task]:
@@ -46,24 +47,28 @@ async def give_up_rendering(payload: dict[str, Any], reason: str) -> None:
         return  # deleted meanwhile
 
 
-async def forgotten_images() -> dict[UUID, int]:
-    """Those that wait for renditions which no job is going to make: their first, or new ones (as for a focal point).
+async def forgotten_images(only: UUID | None = None) -> dict[UUID, int]:
+    """Those (or, of one alone, whether it is among them) that wait for renditions which no job is going to make: their
+    first, or new ones (as for a focal point).
 
     Each with the version of its bytes.
     """
+    one, values = ("", []) if only is None else ("image.id = $2 AND", [only])
     rows = await database.fetch(
-        """SELECT image.id, image.version FROM image WHERE status <> 'failed' AND error IS NULL
+        f"""SELECT image.id, image.version FROM image WHERE {one} status <> 'failed' AND error IS NULL
              AND coalesce(renditions ->> 'of', '') <> version || '.' || rendering AND NOT EXISTS (
              SELECT 1 FROM pgqueuer WHERE entrypoint = $1 AND status IN ('queued', 'picked')
-               AND convert_from(payload, 'UTF8')::jsonb ->> 'image' = image.id::text)""",
+               AND convert_from(payload, 'UTF8')::jsonb ->> 'image' = image.id::text)""",  # noqa: S608 - one of two constants
         RENDER,
+        *values,
     )
     return {row["id"]: row["version"] for row in rows}
 
 
 async def queue_forgotten_images() -> int:
     """How many there were. A worker that loses its database in the middle of a job may lose the job as well."""
-    forgotten = await forgotten_images()
+    with database.patience(PASS_SECONDS):
+        forgotten = await forgotten_images()
     for image_id, version in forgotten.items():
         async with database.transaction():
             await enqueue(RENDER, {"image": str(image_id), "version": version}, dedupe=f"render {image_id}")

@@ -31,6 +31,7 @@ from portal.storage.store import ObjectEntry, Store
 RECHECK: Final = "recheck"  # a kind of job
 NO_TIME: Final = datetime.fromtimestamp(0, UTC)
 OF_OBJECTS: Final = frozenset({"orphaned_object", "stray_temp_file"})
+Found = dict[tuple[str, str | None, str | None], Finding]
 
 
 @dataclass(slots=True)
@@ -46,9 +47,9 @@ class RecheckReport:
 class Memory:
     """What was just looked at answers for all findings of the same picture or kind."""
 
-    rows: dict[str, list[Finding]] = field(default_factory=dict)
+    rows: dict[str, Found] = field(default_factory=dict)
     image_id: str | None = None
-    of_image: list[Finding] = field(default_factory=list)
+    of_image: Found = field(default_factory=dict)
 
 
 async def recheck(finding: FindingView, *, store: Store, memory: Memory | None = None) -> Finding | None:
@@ -65,19 +66,23 @@ async def recheck(finding: FindingView, *, store: Store, memory: Memory | None =
         return await _object_again(os.fsdecode(bytes.fromhex(name)) if name else finding.key or "", store)
     if finding.kind in ROW_CHECKS:
         if finding.kind not in memory.rows:
-            memory.rows[finding.kind] = await rows_of(finding.kind)
-        return _same(finding, memory.rows[finding.kind])
+            memory.rows[finding.kind] = _by_name(await rows_of(finding.kind))
+        return memory.rows[finding.kind].get(_name_of(finding))
     if finding.image_id is None:
         return None  # a kind of another version of the portal
     if memory.image_id != finding.image_id:
-        memory.of_image = await check_picture(UUID(finding.image_id), Eyes(store))
+        memory.of_image = _by_name(await check_picture(UUID(finding.image_id), Eyes(store)))
         memory.image_id = finding.image_id
-    return _same(finding, memory.of_image)
+    return memory.of_image.get(_name_of(finding))
 
 
-def _same(finding: FindingView, found: list[Finding]) -> Finding | None:
-    told = (finding.kind, finding.key, finding.image_id)
-    return next((each for each in found if (each.kind, each.key, each.image_id) == told), None)
+def _name_of(finding: Finding | FindingView) -> tuple[str, str | None, str | None]:
+    return finding.kind, finding.key, finding.image_id
+
+
+def _by_name(found: list[Finding]) -> Found:
+    """There may be a hundred thousand of a kind, each of which is asked for."""
+    return {_name_of(each): each for each in found}
 
 
 async def _object_again(key: str, store: Store) -> Finding | None:
@@ -122,7 +127,7 @@ async def judge(finding: FindingView, told: RecheckReport, store: Store, memory:
         return
     told.gone += await end_finding(finding.id, "gone")
     if memory.image_id == finding.image_id:
-        for other in memory.of_image:  # what is wrong with it may have changed
+        for other in memory.of_image.values():  # what is wrong with it may have changed
             await record_finding(other)
 
 

@@ -77,7 +77,7 @@ async def repair_queue(finding: FindingView, room: Room) -> Outcome:
             await places.lock_gallery_of(image_id)
         except NotFound:
             return gone("queue")
-        forgotten = await forgotten_images()
+        forgotten = await forgotten_images(image_id)
         if image_id not in forgotten or (image_id, forgotten[image_id]) in room.foresight.lost:
             return gone("queue")
         if room.dry_run:
