@@ -47,13 +47,18 @@ async def verify_upload(received: ReceivedPicture, rules: Rules, pool: RenderPoo
 
     Raises FileRefused; Unavailable when it can't be asked at the moment.
     """
-    if received.bytes > rules.max_bytes:
-        raise TooLarge(f"This file is larger than {rules.max_bytes // 2**20} MB.")
+    refuse_too_large(received.bytes, rules.max_bytes)
     with plain_words():  # what the file's disk refuses is no picture's fault
         verified = await pool.verify(received.path, received.filename, rules.limits)
         if rules.scanner is not None:
             await scan(rules.scanner, received.path)
     return verified
+
+
+def refuse_too_large(bytes: int, most: int) -> None:
+    """Raises TooLarge."""
+    if bytes > most:
+        raise TooLarge(f"This file is larger than {most // 2**20} MB.")
 
 
 class Promise:

@@ -80,7 +80,7 @@ async def orphan_of(seen: Seen) -> Finding:
 
 def _of_object(kind: str, seen: Seen, detail: str, more: dict[str, Any]) -> Finding:
     """A foreign name may be what no table or line can hold: then its bytes stand in the evidence, and nobody repairs it."""
-    parsed, plain = parse_key(seen.key), _plain(seen.key)
+    parsed, plain = parse_key(seen.key), plain_name(seen.key)
     evidence = {"expected": None, "found": evidence_of(seen), **more}
     repair = None
     if plain != seen.key:
@@ -89,7 +89,7 @@ def _of_object(kind: str, seen: Seen, detail: str, more: dict[str, Any]) -> Find
     return Finding(kind, plain, None, detail, None if parsed is None else parsed.entity_type, evidence, repair)
 
 
-def _plain(key: str) -> str:
+def plain_name(key: str) -> str:
     """A name that is a word of a line and of a table."""
     plain = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in key)
     if len(plain) <= LONGEST_KEY:

@@ -16,6 +16,7 @@ from portal.audit.service import record
 from portal.errors import Conflict
 from portal.gallery.tasks import purge_objects
 from portal.integrity.objects import is_temporary
+from portal.integrity.strays import plain_name
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
 from portal.jobs.progress import Report, no_report
@@ -98,7 +99,7 @@ class CleanupReport:
             self.orphaned_bytes += entry.bytes
         self.bytes += entry.bytes
         if len(self.examples) < MOST_EXAMPLES:
-            self.examples.append(entry.key)
+            self.examples.append(plain_name(entry.key))
 
     def count_picture(self, taken: Taken) -> None:
         if taken.kept is None:

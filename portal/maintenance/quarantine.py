@@ -93,9 +93,10 @@ async def hold(
     held_as = f"{held_id.hex[-2:]}/{held_id}"
     draft = quarantine.root / TEMP / f"{number}.part"
     try:
-        size, sha256 = await _copied(await store.open(key), draft)
-        there = await database.fetch_row(
-            f"SELECT id, held_as FROM quarantined WHERE key = $1 AND sha256 = $2 AND {_HELD}",  # noqa: S608 - a constant
+        size, sha256 = await copied(await store.open(key), draft)
+        there = await database.fetch_row(  # for as many days from now on
+            f"""UPDATE quarantined SET taken_at = clock_timestamp() WHERE key = $1 AND sha256 = $2 AND {_HELD}
+                RETURNING id, held_as""",  # noqa: S608 - a constant
             key,
             sha256,
         )
@@ -135,7 +136,7 @@ def _subject(image: UUID | None, key: str) -> tuple[str, str]:
     return ("object", key) if image is None else ("image", str(image))
 
 
-async def _copied(reader: FileIO, draft: Path) -> tuple[int, str]:
+async def copied(reader: FileIO, draft: Path) -> tuple[int, str]:
     """Bytes and SHA-256 of what was read; piece by piece, because a foreign file may be of any size."""
 
     def copy() -> tuple[int, str]:
@@ -197,7 +198,7 @@ async def _untrash(image_id: UUID, said: dict[str, Any], actor: Actor) -> None:
 async def _put_back(row: Any, store: Store, quarantine: Store) -> None:
     draft = store.root / TEMP / f"{uuid4()}.part"
     try:
-        _, sha256 = await _copied(await quarantine.open(row["held_as"]), draft)
+        _, sha256 = await copied(await quarantine.open(row["held_as"]), draft)
         if sha256 != row["sha256"]:
             raise Gone("The bytes in the quarantine are damaged.")
         try:
@@ -217,12 +218,14 @@ async def digest_of(store: Store, key: str) -> str | None:
 async def forget_old_quarantine(folder: Path, *, dry_run: bool) -> Forgotten:
     """Remove what has lain there for its days, rows first; how many objects and bytes that are (or would be)."""
     due = f"{_HELD} AND taken_at < now() - make_interval(days => {DAYS})"
-    rows = await database.fetch(f"SELECT id, bytes, held_as FROM quarantined WHERE {due}")  # noqa: S608 - constants
     quarantine = await open_quarantine(folder)
     strays = [] if dry_run else await _strays(quarantine)
-    if not dry_run:
-        ids = [row["id"] for row in rows]
-        await database.execute("UPDATE quarantined SET removed_at = clock_timestamp() WHERE id = ANY($1::uuid[])", ids)
+    if dry_run:
+        rows = await database.fetch(f"SELECT bytes, held_as FROM quarantined WHERE {due}")  # noqa: S608 - constants
+    else:
+        rows = await database.fetch(
+            f"UPDATE quarantined SET removed_at = clock_timestamp() WHERE {due} RETURNING bytes, held_as"  # noqa: S608 - constants
+        )
         await quarantine.delete([*(row["held_as"] for row in rows), *strays])
     return Forgotten(len(rows), sum(row["bytes"] for row in rows))
 

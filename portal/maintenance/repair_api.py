@@ -68,7 +68,7 @@ def read_selection(sent: dict[str, Any]) -> Selection:
     return Selection(
         None if ids is None else _ids(ids),
         None if kinds is None else _kinds(kinds),
-        None if not into else _entity(into),
+        None if into in (None, "") else _entity(into),
         into is not None,
     )
 

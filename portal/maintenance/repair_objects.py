@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid4
@@ -12,13 +11,13 @@ from portal import database
 from portal.entities.kinds import EntityRef
 from portal.errors import Duplicate, FileRefused, FormError, Gone, NoSuchEntity, NotFound
 from portal.gallery.forms import PictureFields, ReceivedPicture
-from portal.gallery.intake import rules_of, verify_upload
+from portal.gallery.intake import refuse_too_large, rules_of, verify_upload
 from portal.gallery.places import lock_gallery, lock_gallery_of
 from portal.gallery.service import add_image, refuse_duplicate
 from portal.integrity.findings import FindingView
 from portal.integrity.objects import is_temporary
 from portal.integrity.strays import LEAST_AGE, orphans_of, strays_of
-from portal.maintenance.quarantine import Held, hold, take_away
+from portal.maintenance.quarantine import Held, copied, hold, take_away
 from portal.maintenance.repair_room import Outcome, Room, gone, refused, settle
 from portal.storage.keys import TEMP, parse_key
 from portal.storage.look import look_at
@@ -131,8 +130,8 @@ async def adopt(finding: FindingView, ref: EntityRef | None, room: Room) -> Outc
 
 async def _adopt(finding: FindingView, owner: EntityRef, room: Room) -> Outcome:
     key = finding.key or ""
-    received = await _copied(key, room)
     rules = rules_of(room.settings, owner.type)
+    received = await _received(key, rules.max_bytes, room)
     detail = f"Adopted as a new picture of {owner}; the old object is in the quarantine."
     try:
         if room.dry_run:
@@ -157,10 +156,9 @@ async def _adopt(finding: FindingView, owner: EntityRef, room: Room) -> Outcome:
     return outcome
 
 
-async def _copied(key: str, room: Room) -> ReceivedPicture:
-    """As an upload lies on our disk. Raises Gone."""
-    data = await room.store.read(key)
+async def _received(key: str, most: int, room: Room) -> ReceivedPicture:
+    """As an upload lies on our disk. Raises Gone, TooLarge before a byte of it is copied."""
+    refuse_too_large(await room.store.size(key) or 0, most)
     path = room.store.root / TEMP / f"{uuid4()}.part"
-    await asyncio.to_thread(path.write_bytes, data)
-    sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
-    return ReceivedPicture(path, key.rpartition("/")[2], len(data), sha256)
+    size, sha256 = await copied(await room.store.open(key), path)
+    return ReceivedPicture(path, key.rpartition("/")[2], size, sha256)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from portal.errors import Gone, Unavailable
+from portal.errors import Conflict, Gone, Unavailable
 from portal.histogram import Timings
 from portal.storage.counted import counted
 from portal.storage.disk import Disk, plain_words
@@ -35,8 +35,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO in an object's place must not hold us
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK: Final = 1024 * 1024
-# Nothing there, or something that we did not put there (a symlink, a folder): either way our bytes are lost.
-_LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
+# Nothing there, or something that we did not put there (a symlink, a folder, a socket): either way our bytes are lost.
+_LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO})
 
 
 class KeyTaken(Exception):
@@ -203,7 +203,10 @@ class Store:
             folder = folders.get(tuple(parents))
             if folder is None:
                 folder = folders[tuple(parents)] = self._open_folder(stack, tuple(parents), make=True)
-            self.disk.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
+            try:
+                self.disk.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
+            except IsADirectoryError as error:  # the disk is well: others need not wait for it
+                raise Conflict(f"A folder lies in the place of {key}. Remove it by hand.") from error
             drafts.remove((draft, key))
         return list(folders.values())
 
@@ -337,7 +340,7 @@ class Store:
     def _unlink_all(self, folder: int, names: Iterable[str]) -> int:
         deleted = 0
         for name in names:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):  # a folder of this name is not ours
                 self.disk.unlink(name, dir_fd=folder)
                 deleted += 1
         return deleted
@@ -346,12 +349,15 @@ class Store:
         """A descriptor of the folder, reached step by step without following a symlink; closed by `stack`."""
         flags = _FOLDER & ~os.O_NOFOLLOW  # the root itself may be a link: that is the owner's choice
         folder = self.disk.open(self.root, flags)
-        stack.callback(os.close, folder)
         for depth, part in enumerate(parts, 1):
-            if make:
-                self._make_folder(folder, part, parts[:depth])
-            folder = self.disk.open(part, _FOLDER, dir_fd=folder)
-            stack.callback(os.close, folder)
+            above = folder
+            try:
+                if make:
+                    self._make_folder(above, part, parts[:depth])
+                folder = self.disk.open(part, _FOLDER, dir_fd=above)
+            finally:
+                os.close(above)  # of a thousand folders in each other never more than two are open
+        stack.callback(os.close, folder)
         return folder
 
     def _make_folder(self, parent: int, name: str, path: tuple[str, ...]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,21 +22,32 @@ class ObjectEntry:
     modified_at: datetime
 
 
-def walk(disk: Disk, folder: Path, prefix: str = "", *, but: Collection[str] = ()) -> Iterator[ObjectEntry]:
-    """In no order, symlinks neither followed nor named. `but`: keys of files and folders that are left out."""
+def walk(disk: Disk, folder: Path, *, but: Collection[str] = ()) -> Iterator[ObjectEntry]:
+    """In no order, symlinks neither followed nor named. `but`: keys of files and folders that are left out.
+
+    However deep folders lie in each other; what lies deeper than the system can name is not ours.
+    """
+    waiting = [""]
+    while waiting:
+        above = waiting.pop()
+        for entry in _entries(disk, folder, above):
+            key = f"{above}{entry.name}"
+            if key in but:
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{key}/")
+                elif entry.is_file(follow_symlinks=False):
+                    found = entry.stat(follow_symlinks=False)
+                    yield ObjectEntry(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+
+def _entries(disk: Disk, root: Path, below: str) -> list[os.DirEntry[str]]:
     try:
-        entries = list(disk.scandir(folder))
+        return list(disk.scandir(root / below))
     except FileNotFoundError:  # swept while we walked
-        return
-    for entry in entries:
-        key = f"{prefix}{entry.name}"
-        if key in but:
-            continue
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                yield from walk(disk, folder / entry.name, f"{key}/", but=but)
-            elif entry.is_file(follow_symlinks=False):
-                found = entry.stat(follow_symlinks=False)
-                yield ObjectEntry(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
-        except FileNotFoundError:
-            continue
+        return []
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return []

@@ -109,6 +109,7 @@ async def test_a_script_tries_and_then_repairs(
         ({"adopt_into": "inventory_items/MUG"}, 422),
         ({"finding_ids": [str(uuid4())], "adopt_into": "nowhere"}, 422),
         ({"finding_ids": [str(uuid4())], "adopt_into": 7}, 422),
+        ({"finding_ids": [str(uuid4())], "adopt_into": False}, 422),
         ({"surprise": 1}, 422),
     ],
 )
@@ -137,14 +138,14 @@ async def test_the_page_says_what_is_wrong_and_why_we_know(
         "Missing original",
         "mug-front.jpg",
         original(image_id),
-        "nothing, since Today",
-        "Its size card",
+        "nothing, since today",
+        "Its card size",
     ):
         assert words in seen
     assert "Move to trash" not in seen, "who may not act sees no button"
     page = (await admin.get(f"{PAGE}?kind=missing_object")).text
     assert "Move to trash" in page
-    assert "Its size card" not in page
+    assert "Its card size" not in page
     assert (await admin.get(f"{PAGE}/findings?kind=rust")).status_code == 200
     assert (await admin.get(f"{PAGE}/findings?kind=missing_object&cursor=x")).status_code == 422
 
@@ -164,7 +165,7 @@ async def test_the_button_repairs_and_the_green_mark_is_dated(
     again = await worked(app, admin.post(f"{PAGE}/findings/check", data={"how": "recheck"}, headers=HTMX))
     assert "Looked again" in again.text
     full = await worked(app, admin.post(f"{PAGE}/findings/check", data={"how": "full"}, headers=HTMX))
-    assert "Every file was read and compared Today" in full.text
+    assert "Every file was read and compared today" in full.text
     assert (await admin.post(f"{PAGE}/findings/check", data={"how": "x"})).status_code == 422
 
 
