@@ -277,6 +277,7 @@ async def shell_counts() -> Mapping[str, int]:
     """The sidebar's numbers."""
     row = await database.fetch_row(
         """SELECT (SELECT coalesce(sum(pieces), 0)::bigint FROM stored_count WHERE part = 'original' AND is_trashed) AS trash,
+                  (SELECT count(*) FROM (SELECT 1 FROM finding WHERE state = 'open' LIMIT 10000) AS open) AS findings,
                   (SELECT count(*) FROM (SELECT 1 FROM image WHERE (status = 'failed' OR error IS NOT NULL)
                                          AND trashed_at IS NULL LIMIT 10000) AS pictures)
                   + (SELECT count(*) FROM job WHERE state = 'failed'

@@ -265,7 +265,7 @@ def _about(each: JobLine) -> str:
     """How far it is, what came of it, or why it failed."""
     job = each.job
     if job.state == "succeeded":
-        return result_in_words(job.result)
+        return result_in_words(job.kind, job.result)
     if job.error is not None:
         return job.error.get("message", "")
     if not job.progress:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from portal.maintenance.health.words import size
+
 KINDS: Final = {
     "render": "Renditions",
     "purge": "Removal of deleted files",
     "rerender": "Make renditions again",
-    "cleanup": "Cleanup",
+    "cleanup": "Clean-up",
     "check": "Full check",
     "recheck": "Re-check of findings",
-    "scrub": "Scrub: bytes against checksums",
+    "scrub": "Scheduled check of files",
     "repair": "Repair",
     "preset": "Roll-out of a size",
     "keep_counts": "Keeping of counters",
+    "prune_queue": "Removal of old queue lines",
     "note_day": "Note of the day",
     "seal": "Sealing of the audit",
     "audit_verify": "Verification of the audit",
@@ -29,7 +32,32 @@ _REASONS: Final = {
     "too_many_pixels": "Too many pixels",
     "too_many_frames": "Too many frames",
 }
-_NUMBERS: Final = 4  # of a result, said beside it
+# Of a result what people ask for: its key, and the words for one and for many. Zero is said of few.
+_RESULTS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
+    "rerender": (("pictures", "picture", "pictures"), ("failed", "failed", "failed")),
+    "preset": (("pictures", "picture", "pictures"), ("failed", "failed", "failed")),
+    "check": (
+        ("pictures", "picture read", "pictures read"),
+        ("findings", "finding", "findings"),
+        ("new", "of them new", "of them new"),
+        ("gone", "no longer true", "no longer true"),
+    ),
+    "recheck": (("looked_at", "finding looked at", "findings looked at"), ("gone", "no longer true", "no longer true")),
+    "repair": (
+        ("planned", "would be repaired", "would be repaired"),
+        ("repaired", "repaired", "repaired"),
+        ("refused", "cannot be", "cannot be"),
+        ("gone", "no longer true", "no longer true"),
+    ),
+    "audit_verify": (
+        ("lines", "line as sealed", "lines as sealed"),
+        ("unsealed", "not sealed yet", "not sealed yet"),
+        ("breaches", "breach", "breaches"),
+    ),
+}
+_SAME: Final = {"scrub": "check"}
+_SAID_AT_ZERO: Final = ("pictures", "findings", "lines")
+_NUMBERS: Final = 4  # of another result, said beside it
 
 
 def kind_in_words(kind: str) -> str:
@@ -41,7 +69,7 @@ def reason_in_words(code: str) -> str:
 
 
 def job_in_words(kind: str, arguments: Mapping[str, Any]) -> str:
-    """ "Make renditions again: all pictures", "Cleanup, dry run"."""
+    """ "Make renditions again: all pictures", "Clean-up, dry run"."""
     said = kind_in_words(kind)
     if kind == "rerender":
         return f"{said}: {_which(arguments)}"
@@ -87,11 +115,18 @@ def rate_in_words(per_second: float) -> str:
     return f"{per_second:.1f}/s" if per_second >= 0.5 else f"{per_second * 60:.0f}/min"
 
 
-def result_in_words(result: Mapping[str, Any] | None) -> str:
-    """Its numbers: "pictures 1,204 · failed 3"."""
+def result_in_words(kind: str, result: Mapping[str, Any] | None) -> str:
+    """What came of it: "1,204 pictures · 3 failed", "2.6 MB freed"; of other kinds their numbers as they are named."""
+    told = result or {}
+    if kind == "cleanup" and "bytes" in told:
+        return f"{size(told['bytes'])} {'could go' if told.get('dry_run') else 'freed'}"
+    wanted = _RESULTS.get(_SAME.get(kind, kind))
+    if wanted:
+        said = [(told.get(key, 0), one, many) for key, one, many in wanted if told.get(key) or key in _SAID_AT_ZERO]
+        return " · ".join(f"{value:,} {one if value == 1 else many}" for value, one, many in said) or "Nothing to do"
     numbers = [
         (name, value)
-        for name, value in (result or {}).items()
-        if isinstance(value, int) and not isinstance(value, bool) and (value or name not in ("failed", "errors"))
+        for name, value in told.items()
+        if isinstance(value, int) and not isinstance(value, bool) and value
     ]
     return " · ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in numbers[:_NUMBERS])

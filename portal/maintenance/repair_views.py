@@ -47,8 +47,8 @@ WORDS: Final[Mapping[str, Words]] = {
     "checksum_mismatch": Words(
         "Checksum mismatch", "Changed on disk", "bad", "Its original no longer has the bytes it was stored with."
     ),
-    "missing_rendition": Words("Missing size", "Not on disk", "warn", "Its size {part} is gone."),
-    "wrong_rendition": Words("Wrong size", "Changed on disk", "warn", "Its size {part} is not what was made."),
+    "missing_rendition": Words("Missing size", "Not on disk", "warn", "Its {part} size is gone."),
+    "wrong_rendition": Words("Wrong size", "Changed on disk", "warn", "Its {part} size is not what was made."),
     "orphaned_object": Words("Orphaned object", "Nothing refers to it", "", "A file that no picture owns."),
     "stray_temp_file": Words(
         "Stray temporary file", "Nothing refers to it", "", "An upload that never ended left this."
@@ -70,7 +70,7 @@ BUTTONS: Final[Mapping[str, tuple[str, str]]] = {
     "rerender": ("Make it again", "Its original is there, so it can be made again."),
     "relink": ("Bring it back", "The very bytes lie elsewhere in the store and are copied to their place."),
     "heal": ("Heal from backup", "A backup holds the very bytes."),
-    "trash": ("Move to trash", "No copy of its bytes is known. It can go to the trash, which says so."),
+    "trash": ("Move to trash", "No copy of its bytes is known. It can go to the trash; why is said there."),
     "quarantine": ("Quarantine", "It can go to the quarantine, and come back from there."),
     "order": ("Close the gap", "Their order stays as people see it."),
     "primary": ("Choose the first", "The first picture that is ready becomes the primary one."),
@@ -220,7 +220,7 @@ async def _line(finding: FindingView, picture: Picture | None, settings: Setting
     return FindingLine(
         id=finding.id,
         name=picture.image.title if picture else (finding.key or "").rpartition("/")[2] or words.title,
-        badge=part or words.badge,
+        badge=f"{part} size".capitalize() if part else words.badge,
         tone=words.tone,
         shown=picture.shown if picture else "none",
         sentence=words.sentence.format(part=part or "") or finding.detail,

@@ -14,10 +14,10 @@ from portal.settings import Settings
 def timetable(settings: Settings, kinds: Container[str]) -> list[Schedule]:
     """Those whose kind is known. What runs often is housekeeping (`is_followed=False`): no row of `job` for each run."""
     schedules = [
-        Schedule("cleanup", "Clean up", settings.cleanup_cron, CLEANUP, {"dry_run": False, "by_schedule": True}),
-        Schedule("scrub", "Check bytes against their checksums", settings.scrub_cron, "scrub"),
+        Schedule("cleanup", "Clean-up", settings.cleanup_cron, CLEANUP, {"dry_run": False, "by_schedule": True}),
+        Schedule("scrub", "Scheduled check of files", settings.scrub_cron, "scrub"),
         Schedule("seal", "Seal the audit", "* * * * *", SEAL, is_followed=False),
-        Schedule("audit_verify", "Verify the audit's chain", "15 5 * * *", VERIFY),
+        Schedule("audit_verify", "Verification of the audit", "15 5 * * *", VERIFY),
         Schedule(
             "audit_prune", "Remove lines of the audit past their days", settings.cleanup_cron, PRUNE, is_followed=False
         ),

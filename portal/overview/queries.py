@@ -12,6 +12,7 @@ from portal.entities.queries import coverage, find_entities, prefix_query
 from portal.gallery.counters import stored_counts
 from portal.gallery.queries import IMAGE_COLUMNS, entity_views
 from portal.gallery.views import EntityView, ImageView, image_view
+from portal.integrity.findings import open_by_kind
 from portal.paging import EXACT_UP_TO
 from portal.storage.links import Links
 
@@ -30,11 +31,12 @@ _IMAGES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """`failed` holds the newest 100; `running` counts pictures that wait for their renditions."""
+    """`failed` holds the newest 100; `findings` are open; `running` counts pictures that wait for their renditions."""
 
     failed: list[ImageView]
     missing_pictures: int
     missing_alt: int
+    findings: int
     running: int
 
 
@@ -101,6 +103,7 @@ async def _needs(shares: list[KindShare], links: Links) -> Needs:
         failed=failed,
         missing_pictures=sum(share.total - share.with_pictures for share in shares),
         missing_alt=await _missing_alt.get(),
+        findings=sum((await open_by_kind()).values()),
         running=sum(each.pieces for each in counts if each.part == "original" and each.status in _RUNNING),
     )
 

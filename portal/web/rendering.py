@@ -22,7 +22,7 @@ THEMES: Final = ("auto", "light", "dark")
 THEME_COOKIE: Final = "portal_theme"
 TOAST_COOKIE: Final = "portal_toast"
 TOAST_SECONDS: Final = 60
-COUNTS: Final = ("categories", "inventory_items", "invoices", "customers", "companies", "trash", "failed")
+COUNTS: Final = ("categories", "inventory_items", "invoices", "customers", "companies", "trash", "failed", "findings")
 _LOCAL: Final = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f-\x9f]*")
 
 AnyRequest = Request[Any, Any, Any]

@@ -35,7 +35,7 @@ def environment(url_for: Callable[..., str], zone: tzinfo = UTC, locale: Locale 
         lstrip_blocks=True,
     )
     writing = Writing(locale, zone)
-    env.filters.update(bytes=format_bytes, day=partial(format_day, zone=zone))
+    env.filters.update(bytes=format_bytes, day=partial(format_day, zone=zone), moment=partial(format_moment, zone=zone))
     env.filters.update(date=writing.date, money=writing.money, number=writing.number)
     env.globals.update(url_for=url_for, static=static_url, csrf_field=csrf_field, icons=icon_table())
     return env
@@ -90,3 +90,9 @@ def format_day(when: datetime | date | None, now: datetime | None = None, zone: 
         return near + time
     short = f"{day.day} {_MONTHS[day.month - 1]}"
     return short if day.year == today.year else f"{short} {day.year}"
+
+
+def format_moment(when: datetime | date | None, now: datetime | None = None, zone: tzinfo | None = None) -> str:
+    """As `format_day`, for the middle of a sentence: "today 09:41"."""
+    said = format_day(when, now, zone)
+    return said[0].lower() + said[1:]

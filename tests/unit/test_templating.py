@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from jinja2 import UndefinedError
 
-from portal.web.templating import environment, format_bytes, format_day
+from portal.web.templating import environment, format_bytes, format_day, format_moment
 
 NOW = datetime(2025, 11, 22, 16, 0, tzinfo=UTC)
 
@@ -76,3 +76,8 @@ def test_the_csrf_field_takes_the_token_of_the_page_else_of_the_shell() -> None:
     shell = SimpleNamespace(csrf_token='a"b')
     assert template.render(shell=shell) == '<input type="hidden" name="csrf_token" value="a&#34;b">'
     assert 'value="of-the-page"' in template.render(shell=None, csrf_token="of-the-page")
+
+
+def test_in_the_middle_of_a_sentence_a_day_is_written_small() -> None:
+    assert format_moment(NOW, NOW) == format_day(NOW, NOW).lower()
+    assert format_moment(NOW - timedelta(days=400), NOW) == format_day(NOW - timedelta(days=400), NOW)

@@ -168,7 +168,7 @@ async def test_the_page_says_all_is_well_or_what_is_wrong_and_what_to_do(app: Li
     viewer = await caller(app, "viewer")
     page = (await viewer.get("/maintenance/health", headers=HTML)).text
     assert "All is well" in page
-    assert "Looked at Today" in page
+    assert "Looked at today" in page
     assert "Needs you" not in page
     assert "Send a test" not in page  # that is an admin's
     unmount(app)
@@ -178,7 +178,7 @@ async def test_the_page_says_all_is_well_or_what_is_wrong_and_what_to_do(app: Li
         assert "1 critical" in page
         assert "The disk for pictures is not mounted." in page
         assert "Mount the disk." in page
-        assert "Critical since Today" in page
+        assert "Critical since today" in page
     fragment = (await viewer.get("/maintenance/health/panel", headers=HTML)).text
     assert fragment.startswith("<section") or fragment.strip().startswith("<section")
     assert "1 critical" in fragment

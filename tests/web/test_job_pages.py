@@ -164,7 +164,7 @@ async def test_jobs_are_shown_by_state_cancelled_and_tried_again(admin: httpx.As
     words = words_of(await text_of(admin))
     assert "Make renditions again: all pictures" in words
     assert "1,204 of 4,218 pictures · 8.2/s · about 6 minutes left" in words
-    assert "Cleanup, dry run" in words
+    assert "Clean-up, dry run" in words
     assert str(running) not in await text_of(admin, "?state=waiting")
     assert (await viewer.post(f"{PAGE}/{waiting}/cancel")).status_code == 403
     assert (await admin.post(f"{PAGE}/{waiting}/cancel")).status_code == 303
@@ -198,6 +198,9 @@ async def test_a_kind_is_paused_and_goes_on_and_the_page_says_so(admin: httpx.As
     assert (await admin.post(f"{PAGE}/pause", data={"kind": "nothing"})).status_code == 422
     assert (await admin.post(f"{PAGE}/resume", data={"kind": "all"})).status_code == 303
     assert ": paused" not in words_of(await text_of(admin))
+    await admin.post(f"{PAGE}/pause", data={"kind": "all"})
+    assert "All jobs are paused" in words_of(await text_of(admin)), "not the name of each kind"
+    await admin.post(f"{PAGE}/resume", data={"kind": "all"})
 
 
 async def test_a_hundred_thousand_that_wait_are_counted_and_listed_in_pages(admin: httpx.AsyncClient, studio: Studio):

@@ -143,6 +143,10 @@ async def test_the_page_says_what_is_wrong_and_why_we_know(
     ):
         assert words in seen
     assert "Move to trash" not in seen, "who may not act sees no button"
+    home = (await viewer.get("/")).text
+    assert '2<span class="sr"> findings</span>' in home, "the menu counts them on every page"
+    assert "Findings of the last checks" in home
+    assert "All else is sound" not in home
     page = (await admin.get(f"{PAGE}?kind=missing_object")).text
     assert "Move to trash" in page
     assert "Its card size" not in page

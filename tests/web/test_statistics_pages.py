@@ -115,7 +115,8 @@ async def test_there_is_no_other_table(viewer: httpx.AsyncClient) -> None:
 
 async def test_twelve_weeks_are_drawn_and_told(studio: Studio, viewer: httpx.AsyncClient) -> None:
     first = (await viewer.get("/maintenance")).text
-    assert "nothing is noted of earlier weeks" in first
+    assert "Nothing is stored yet" in first
+    assert 'id="storage-chart-title"' not in first, "nothing is no chart"
     await remember(50)
     await database.execute(
         "DELETE FROM stored_day WHERE day < $1 AND day > $2", today() - timedelta(days=6), today() - timedelta(days=14)

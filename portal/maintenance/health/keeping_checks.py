@@ -7,7 +7,7 @@ from typing import Final
 
 from portal import database
 from portal.integrity.check import CHECK
-from portal.integrity.findings import KINDS, open_by_kind
+from portal.integrity.findings import open_by_kind
 from portal.integrity.scrub import SCRUB, scrub_state
 from portal.jobs.schedules import OFF
 from portal.maintenance.health import thresholds
@@ -57,7 +57,7 @@ async def check_scrub(here: Here) -> Found:
     if ran_at is None and severity == "ok":
         return Found("unknown", "Not yet: the first run is by schedule, within a day.")
     detail = f"The last run ended {span(age)} ago." if ran_at else f"None has run, in {span(age)} with pictures."
-    words = "Check all now, and look why the scrub does not run: is there a worker?"
+    words = "Check all now, and look why the schedule does not run: is there a worker?"
     remedy = Remedy(words, "Check all now", "maintenance:check", "post", {"how": "full"}, "admin")
     return Found(severity, detail, round(age), "s", None if severity == "ok" else remedy)
 
@@ -76,11 +76,14 @@ async def check_findings(here: Here) -> Found:
     found = await open_by_kind()
     if not found:
         return Found("ok", "Nothing that a check found is open.", 0, "open")
-    said = "; ".join(f"{number:,} × {KINDS[kind][0] if kind in KINDS else kind}" for kind, number in found.items())
-    severity = "critical" if LOSSES & found.keys() else "warning"
+    lost = sum(number for kind, number in found.items() if kind in LOSSES)
+    severity = "critical" if lost else "warning"
+    said = (
+        f"; {'one loses' if lost == 1 else f'{lost:,} lose'} bytes unless healed" if lost else "; no original is lost"
+    )
     remedy = Remedy("Look at the evidence, then apply the proposed repairs.", "See findings", "maintenance:show")
     total = sum(found.values())
-    return Found(severity, f"{count(total, 'finding')} open: {said}.", total, "open", remedy)
+    return Found(severity, f"{count(total, 'finding')} open{said}.", total, "open", remedy)
 
 
 async def check_audit(here: Here) -> Found:

@@ -47,7 +47,7 @@ REST: Final = (
     Listed("queue", "Queue", work_checks.check_queue),
     Listed("failed_jobs", "Failed jobs", work_checks.check_failed),
     Listed("findings", "Findings", keeping_checks.check_findings),
-    Listed("scrub", "Scrub", keeping_checks.check_scrub),
+    Listed("scrub", "Scheduled check", keeping_checks.check_scrub),
     Listed("backup", "Backup", keeping_checks.check_backup),
     Listed("drill", "Drill", keeping_checks.check_drill),
     Listed("one_disk", "Backups apart", storage_checks.check_one_disk),

@@ -149,7 +149,7 @@ async def check_one_disk(here: Here) -> Found:
     if uploads != backups:
         return Found("ok", "Pictures and backups lie on different disks.")
     if not await has_pictures():
-        return Found("unknown", "Not yet: there are no pictures. Backups would lie on the same disk as they.")
+        return Found("unknown", "Not yet: there are no pictures. Their backups would lie on the same disk.")
     return Found(
         "warning",
         "Pictures and backups lie on one disk: when it breaks, both are gone.",
