@@ -87,6 +87,17 @@ async def test_what_a_killed_repair_holds_already_is_held_once(studio: Studio, q
     assert other.id != first.id
 
 
+async def test_what_is_taken_away_again_lies_there_for_its_days_from_then_on(
+    config: Settings, take: Take, studio: Studio
+) -> None:
+    held = await take()
+    await database.execute("UPDATE quarantined SET taken_at = now() - interval '13 days'")
+    assert (await take()).id == held.id
+    await database.execute("UPDATE quarantined SET taken_at = taken_at - interval '2 days'")
+    assert await forget_old_quarantine(config.quarantine_dir, dry_run=False) == (0, 0)
+    assert await give_back(studio, config, held.id) == KEY
+
+
 async def test_it_goes_after_fourteen_days_and_not_before(studio: Studio, config: Settings, take: Take) -> None:
     held = await take()
     stray = config.quarantine_dir / "ab" / str(uuid4())
