@@ -103,7 +103,7 @@ def _lines(first: int, count: int, entity: int) -> Iterator[str]:
     for at in range(first, first + count):
         place = at % PICTURES_EACH
         created = EPOCH + timedelta(seconds=at * 60)
-        is_trashed, status = at % 97 == 96, _status(at)
+        is_trashed, status = at % 100 == 99, _status(at)  # the last of its gallery: no gap in the order
         size = random.randint(800_000, 6_000_000)
         values = (
             str(_uuid7(created)),
