@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from portal import database
@@ -22,8 +22,10 @@ from portal.maintenance.health.thresholds import (
     USUAL_WAIT,
 )
 from portal.maintenance.health.words import count, span
+from portal.maintenance.job_words import kind_in_words
 
 JOBS: Final = "maintenance:jobs"
+MOST_NAMED: Final = 3  # kinds that are paused
 
 _WAITING: Final = """
     SELECT entrypoint AS kind, priority <= $1 AS is_bulk, count(*) AS jobs,
@@ -40,17 +42,26 @@ _WAITING: Final = """
 async def check_queue(here: Here) -> Found:
     """The oldest that could be taken, by kind. A queue that moves is long, not stuck: that calls nobody."""
     rows = await database.fetch(_WAITING, BULK)
-    paused = await database.fetch_value("SELECT string_agg(kind, ', ' ORDER BY kind) FROM job_pause")
-    hint = f" Paused: {paused}." if paused else ""
+    hint = _pauses_in_words([row["kind"] for row in await database.fetch("SELECT kind FROM job_pause ORDER BY kind")])
     if not rows:
         return Found("ok", f"Nothing waits.{hint}", 0, "waiting")
     row = max(rows, key=lambda each: (RANK[_judge(each)], each["seconds"]))
     severity, jobs = _judge(row), sum(each["jobs"] for each in rows)
-    kind = f"{row['kind']}, of an import" if row["is_bulk"] else row["kind"]
+    kind = kind_in_words(row["kind"]) + (", of an import" if row["is_bulk"] else "")
     detail = f"{count(jobs, 'job')} waiting, the oldest ({kind}) for {span(row['seconds'])}.{hint}"
     words = "Run more workers, or wait." if row["is_moving"] else "See whether a worker runs, and what it is at."
     remedy = None if severity == "ok" else Remedy(words, "Open jobs", JOBS)
     return Found(severity, detail, round(row["seconds"]), "s", remedy)
+
+
+def _pauses_in_words(kinds: Sequence[str]) -> str:
+    if not kinds:
+        return ""
+    if "all" in kinds:
+        return " All jobs are paused."
+    if len(kinds) > MOST_NAMED:
+        return f" {len(kinds)} kinds of jobs are paused."
+    return f" Paused: {', '.join(map(kind_in_words, kinds))}."
 
 
 def _judge(row: Mapping[str, Any]) -> Severity:
