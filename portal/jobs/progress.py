@@ -18,7 +18,7 @@ from uuid_utils.compat import uuid7
 from portal import database
 from portal.audit.actors import SYSTEM, Actor
 from portal.audit.service import record, request_id
-from portal.errors import FormError, NotFound, PortalError, Unavailable
+from portal.errors import Conflict, FormError, NotFound, PortalError, Unavailable
 from portal.jobs.queue import USUAL, Task, ending, enqueue
 from portal.jobs.tracing import schedule_name
 from portal.paging import EXACT_UP_TO, Page, decode_cursor, encode_cursor
@@ -79,6 +79,14 @@ async def start_job(kind: str, arguments: dict[str, Any], *, actor: Actor, retry
 def place_of(job_id: UUID | str) -> str:
     """Its row's key in the queue."""
     return f"job {job_id}"
+
+
+class Later(Conflict):
+    """Not now: a followed job waits in the queue for so long, and its page says why."""
+
+    def __init__(self, message: str, delay: dt.timedelta) -> None:
+        super().__init__(message)
+        self.delay = delay
 
 
 class Cancelled(Exception):
@@ -173,10 +181,7 @@ def followed(run: Followed, unit: str = "pictures") -> Task:
         except Cancelled:
             await _end(job_id, "cancelled", None, None)
         except Exception as error:
-            if isinstance(error, Unavailable) or not isinstance(error, PortalError):
-                await _wait(job_id, error)
-                raise
-            await _end(job_id, "failed", None, {"code": error.code, "message": error.message})
+            await _fail(job_id, error)
         else:
             await _end(job_id, "succeeded", result, None)
 
@@ -193,6 +198,17 @@ _BEGIN: Final = """
     WHERE id = $1 AND state IN ('queued', 'running') RETURNING arguments, actor, cancel_asked_at
 """
 _GIVE_BACK: Final = "UPDATE job SET state = 'queued', attempts = attempts - 1 WHERE id = $1 AND state = 'running'"
+
+
+async def _fail(job_id: UUID, error: Exception) -> None:
+    """Raises what has the queue try it again."""
+    if isinstance(error, Later):
+        await _wait(job_id, error)
+        raise RetryRequested(delay=error.delay, reason=error.message) from error
+    if isinstance(error, Unavailable) or not isinstance(error, PortalError):
+        await _wait(job_id, error)
+        raise error
+    await _end(job_id, "failed", None, {"code": error.code, "message": error.message})
 
 
 async def _wait(job_id: UUID, error: Exception) -> None:

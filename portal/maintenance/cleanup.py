@@ -13,13 +13,12 @@ from typing import Final
 from portal import database
 from portal.audit.actors import SYSTEM, Actor
 from portal.audit.service import record
-from portal.errors import Conflict
 from portal.gallery.tasks import purge_objects
 from portal.integrity.objects import is_temporary
 from portal.integrity.strays import plain_name
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
-from portal.jobs.progress import Report, no_report
+from portal.jobs.progress import Later, Report, no_report
 from portal.maintenance.clock_watch import doubt
 from portal.maintenance.quarantine import forget_old_quarantine
 from portal.maintenance.sweeps import Taken, sweep_cache, sweep_objects, sweep_rows, sweep_trash
@@ -126,13 +125,16 @@ async def clean_up(
 ) -> CleanupReport:
     """`by_schedule`: nobody looks, so nothing goes while the clock is in doubt.
 
-    Raises Running while another process cleans up, Unavailable when the store is not mounted, Conflict for a clock in doubt.
+    Raises Running while another process cleans up, Unavailable when the store is not mounted, Later for a clock in doubt: a
+    portal that is off at night, and so in doubt each morning, cleans up some hours later.
     """
     async with alone(turns.CLEANUP):
         await store.check_marker()
-        found = CleanupReport(dry_run, doubt=await doubt())
-        if found.doubt and by_schedule and actor == SYSTEM and not dry_run:
-            raise Conflict(f"{found.doubt} Nothing was removed; clean up by hand if its time is right.")
+        doubted = await doubt()
+        found = CleanupReport(dry_run, doubt=doubted and doubted.words)
+        if doubted and by_schedule and actor == SYSTEM and not dry_run:
+            words = f"{doubted.words} Nothing was removed; clean up by hand if its time is right."
+            raise Later(words, doubted.left)
         try:
             await _sweep(found, settings, store, report)
         finally:  # also when it was ended on its way: what went, went

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from portal import database
 
@@ -31,15 +31,23 @@ async def watch_clock() -> None:
     await database.execute(_WATCH, GAP, _BACK, STEADY)
 
 
-async def doubt() -> str | None:
-    """Why the clock is not trusted, in words for staff; None when it is. Looks at it, too."""
+class Doubt(NamedTuple):
+    """Why the clock is not trusted, in words for staff, and for how long it has to be steady still."""
+
+    words: str
+    left: timedelta
+
+
+async def doubt() -> Doubt | None:
+    """None when it is trusted. Looks at it, too."""
     row = await database.fetch_row(_WATCH, GAP, _BACK, STEADY)
     value: dict[str, Any] = json.loads(row["value"]) if row else {}
     since = datetime.fromisoformat(value["steady_since"])
     if row is None or row["now"] - since >= STEADY:
         return None
     hours = STEADY.total_seconds() / 3600
-    return f"{_reason(value['gap'])} It is trusted once it has been steady for {hours:g} hours."
+    words = f"{_reason(value['gap'])} It is trusted once it has been steady for {hours:g} hours."
+    return Doubt(words, since + STEADY - row["now"])
 
 
 def _reason(gap: int) -> str:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import tracemalloc
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -20,7 +21,7 @@ from portal.gallery.presets import changes_in_force
 from portal.jobs.alone import CLEANUP as TURN
 from portal.jobs.alone import refuse_while_running
 from portal.jobs.control import cancel_job
-from portal.jobs.progress import Cancelled
+from portal.jobs.progress import Cancelled, Later
 from portal.maintenance.cleanup import CleanupReport, clean_up
 from portal.maintenance.clock_watch import doubt, watch_clock
 from portal.maintenance.preset_changes import change_preset
@@ -85,8 +86,9 @@ async def test_after_some_steady_hours_the_schedule_cleans_up_again(studio: Stud
     await move_clock_note("9 days", "10 days")  # the portal was off
     assert await doubt() is not None
     await move_clock_note("3 minutes", "2 hours 50 minutes")
-    with pytest.raises(Conflict, match="trusted once it has been steady"):
+    with pytest.raises(Later, match="trusted once it has been steady") as caught:
         await sweep(studio, config, by_schedule=True)
+    assert timedelta(minutes=9) < caught.value.delay <= timedelta(minutes=10)
     await move_clock_note("3 minutes", "3 hours 1 minute")
     assert (await sweep(studio, config, by_schedule=True)).trashed_images == 1
 

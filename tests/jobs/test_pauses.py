@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from portal.jobs import worker as worker_module
 from portal.jobs.control import cancel_job, retry_job
 from portal.jobs.pauses import pause, pauses, resume
 from portal.jobs.presence import workers, workers_alive
-from portal.jobs.progress import JobReport, JobView, followed, get_job, start_job
+from portal.jobs.progress import JobReport, JobView, Later, followed, get_job, start_job
 from portal.jobs.queue import BULK, URGENT, USUAL, Task, enqueue
 from tests.factories import EDITOR, Studio, make_entity
 from tests.jobs.conftest import RunWorker, status_of
@@ -118,6 +119,28 @@ async def test_a_pause_outlives_the_workers_that_know_of_it_and_kills(
         assert await status_of(image_id) == "pending"
         await resume(RENDER, [RENDER], actor=SYSTEM)
         await eventually(lambda: is_ready(image_id))
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_job_that_comes_too_early_waits_says_why_and_is_done_later(run_worker: RunWorker) -> None:
+    tries: list[int] = []
+
+    async def tidy(arguments: dict[str, object], actor: object, report: object) -> dict[str, object]:
+        tries.append(1)
+        if len(tries) == 1:
+            raise Later("The clock is in doubt.", timedelta(hours=3))
+        return {}
+
+    job_id = await start_job("tidy", {}, actor=SYSTEM)
+    again_in = "SELECT extract(epoch FROM execute_after - now())::float FROM pgqueuer WHERE status = 'queued'"
+    async with run_worker({"tidy": followed(tidy)}):
+        await eventually(lambda: database.fetch_value(f"SELECT EXISTS ({again_in} AND attempts > 0)"))
+        assert 10_000 < await database.fetch_value(again_in) <= 10_800
+        waiting = await get_job(job_id)
+        assert (waiting.state, waiting.error) == ("queued", {"code": "conflict", "message": "The clock is in doubt."})
+        await database.execute("UPDATE pgqueuer SET execute_after = now()")
+        await eventually(lambda: is_state(job_id, "succeeded"))
+    assert (await get_job(job_id)).error is None
 
 
 async def is_seen(pid: int) -> bool:
