@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
         raise SettingError("PORTAL_TLS_CERT and PORTAL_TLS_KEY belong together; only one of them is set")
     base_url = _base_url(read, f"{'https' if cert else 'http'}://{_host_for_url(host)}:{port}")
     uploads = _upload_rules(read, UploadRules())
-    return Settings(
+    settings = Settings(
         data_dir=data_dir,
         database_url=_database_url(read),
         storage_dir=_folder(read, "STORAGE_URL", data_dir / "uploads" / "images"),
@@ -155,6 +156,21 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
         log_format=_choice(read, "LOG_FORMAT", ("auto", "json", "console")),
         log_level=_choice(read, "LOG_LEVEL", ("info", "debug", "warning", "error")),
     )
+    _refuse_shared_folders(settings)
+    return settings
+
+
+def _refuse_shared_folders(settings: Settings) -> None:
+    """What one of them forgets as old or as nobody's would be another one's pictures. Raises SettingError."""
+    folders = {
+        "PORTAL_STORAGE_URL": settings.storage_dir,
+        "PORTAL_BACKUP_URL": settings.backup_dir,
+        "PORTAL_CACHE_DIR": settings.cache_dir,
+        "the quarantine": settings.quarantine_dir,
+    }
+    for (name, folder), (other_name, other) in itertools.permutations(folders.items(), 2):
+        if folder.resolve().is_relative_to(other.resolve()):
+            raise SettingError(f"{name} ({folder}) lies in the folder of {other_name}; each needs one of its own")
 
 
 def _choice(read: Reader, name: str, choices: tuple[str, ...]) -> str:
@@ -171,13 +187,17 @@ def _megabytes(read: Reader, name: str, default: int) -> int:
 
 
 def _web_url(read: Reader, name: str) -> str | None:
-    def parse(value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
-            raise ValueError(value)
-        return value
-
-    value: str | None = read.parsed(name, None, parse, "something like https://cdn.example.com/purge")
+    """What is wrong is said without the address: its path may be a secret."""
+    value = read.text(name)
+    try:
+        parts = urlsplit(value or "")
+        is_good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and not parts.fragment
+    except ValueError:  # of its port
+        is_good = False
+    if value is not None and not is_good:
+        raise SettingError(
+            f"{read.full(name)} is no address of the web; expected something like https://cdn.example.com/purge"
+        )
     return value
 
 

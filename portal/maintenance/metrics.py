@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -25,8 +26,8 @@ from portal.web.security import is_loopback
 
 log = structlog.get_logger()
 
-# Whoever sets one of these stands between us and somebody else.
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+# Whoever sets one of these stands between us and somebody else: as X-Forwarded-For, X-Real-IP, CF-Connecting-IP, Via.
+_FORWARDED: Final = re.compile(r".*forwarded.*|.*-ip|x-envoy-.*|via")
 
 
 class _Families:
@@ -73,7 +74,7 @@ def refuse_strangers(request: Http) -> None:
 
 def _is_of_this_machine(request: Http) -> bool:
     """By the socket's peer, and only where nothing says that it asks for somebody else."""
-    if request.client is None or any(name in request.headers for name in _FORWARDED):
+    if request.client is None or any(map(_FORWARDED.fullmatch, request.headers)):
         return False
     return is_loopback(request.client.host)
 

@@ -57,6 +57,35 @@ def test_a_wrong_value_gives_one_line_that_names_the_setting(tmp_path: Path, nam
     assert "\n" not in line
 
 
+@pytest.mark.parametrize("name", ["ALERT_WEBHOOK", "CDN_PURGE_URL"])
+@pytest.mark.parametrize(
+    "start", ["", "ftp://", "https://hooks.example:99999", "http://hooks.example:x", "https://[::1"]
+)
+def test_a_wrong_address_is_named_without_what_may_be_its_secret(tmp_path: Path, name: str, start: str) -> None:
+    with pytest.raises(SettingError, match=f"PORTAL_{name} is no address") as caught:
+        load(tmp_path, **{name: f"{start}/services/T0/hidden"})
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        {"STORAGE_URL": "data/quarantine"},
+        {"STORAGE_URL": "data"},
+        {"CACHE_DIR": "data/uploads/images"},
+        {"CACHE_DIR": "data/uploads/images/temp"},
+        {"BACKUP_URL": "data/uploads/images"},
+        {"BACKUP_URL": "data/quarantine/backups"},
+        {"STORAGE_URL": "one", "BACKUP_URL": "one"},
+    ],
+    ids=str,
+)
+def test_what_is_kept_never_lies_where_something_else_is_swept(tmp_path: Path, folders: dict[str, str]) -> None:
+    """The quarantine forgets what is old there, the cache what is too much."""
+    with pytest.raises(SettingError, match="each needs one of its own"):
+        load(tmp_path, **{name: str(tmp_path / folder) for name, folder in folders.items()})
+
+
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingError, match="file/data"):

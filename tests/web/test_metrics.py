@@ -72,7 +72,18 @@ async def test_callers_on_this_machine_may_read_them(app: Litestar, guarded: Lit
     assert (await ask(guarded, address)).status_code == 200
 
 
-@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-proto", "via"])
+_OF_PROXIES = (
+    "x-forwarded-for",
+    "forwarded",
+    "x-real-ip",
+    "x-forwarded-proto",
+    "via",
+    "cf-connecting-ip",
+    "x-forwarded-port",
+)
+
+
+@pytest.mark.parametrize("header", _OF_PROXIES)
 async def test_behind_a_proxy_they_are_not_there_without_a_token(app: Litestar, guarded: Litestar, header: str):
     assert (await ask(app, **{header: "127.0.0.1"})).status_code == 404
     assert (await ask(guarded, **{header: "127.0.0.1"})).status_code == 401

@@ -123,6 +123,8 @@ async def post(url: str, body: dict[str, Any]) -> None:
             status = answer.status_code
     except TimeoutError as error:
         raise NotTold(f"no answer within {PATIENCE:g} seconds") from error
+    except httpx.InvalidURL as error:
+        raise NotTold("PORTAL_ALERT_WEBHOOK cannot be used as an address") from error
     except (httpx.HTTPError, OSError) as error:
         raise NotTold("no connection" if isinstance(error, httpx.ConnectError) else "the connection broke") from error
     if not 200 <= status < 300:
