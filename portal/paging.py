@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
 
 from portal.errors import FormError
 
@@ -55,3 +56,12 @@ def decode_cursor(cursor: str | None, kinds: Sequence[type]) -> list[Any] | None
     except (binascii.Error, ValueError, UnicodeError, RecursionError):
         pass
     raise FormError({"cursor": "This cursor is not one of ours; start again from the first page."})
+
+
+def id_behind(cursor: str | None) -> UUID:
+    """Of a list by id, newest first: what comes next is below it. Raises FormError for a foreign cursor."""
+    after = decode_cursor(cursor, [str])
+    try:
+        return UUID(after[0]) if after else UUID(int=2**128 - 1)
+    except ValueError:
+        return UUID(int=0)

@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from portal import database
 from portal.errors import FormError, NotFound
-from portal.paging import EXACT_UP_TO, Page, decode_cursor, encode_cursor
+from portal.paging import EXACT_UP_TO, Page, encode_cursor, id_behind
 
 Repair = Literal[
     "rerender", "relink", "heal", "adopt", "quarantine", "trash", "order", "primary", "queue", "recount", "none"
@@ -167,11 +167,7 @@ async def list_findings(
 ) -> Page[FindingView]:
     """Newest first. Raises FormError for an unknown state or kind, or a foreign cursor."""
     _refuse_unknown(state, kind)
-    after = decode_cursor(cursor, [str])
-    try:
-        last = UUID(after[0]) if after else UUID(int=2**128 - 1)
-    except ValueError:
-        last = UUID(int=0)
+    last = id_behind(cursor)
     wanted = "($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2)"
     rows = await database.fetch(
         f"SELECT {_COLUMNS} FROM finding WHERE {wanted} AND id < $3 ORDER BY id DESC LIMIT $4",  # noqa: S608 - constants

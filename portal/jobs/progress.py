@@ -21,7 +21,7 @@ from portal.audit.service import record, request_id
 from portal.errors import Conflict, FormError, NotFound, PortalError, Unavailable
 from portal.jobs.queue import USUAL, Task, ending, enqueue
 from portal.jobs.tracing import schedule_name
-from portal.paging import EXACT_UP_TO, Page, decode_cursor, encode_cursor
+from portal.paging import EXACT_UP_TO, Page, encode_cursor, id_behind
 
 log = structlog.get_logger()
 
@@ -255,11 +255,7 @@ async def list_jobs(
     """Newest first. Raises FormError for a foreign cursor and for a state that there is not."""
     if state and state not in STATES:
         raise FormError({"state": f"Use one of these: {', '.join(STATES)}."})
-    after = decode_cursor(cursor, [str])
-    try:
-        last = UUID(after[0]) if after else UUID(int=2**128 - 1)
-    except ValueError:
-        last = UUID(int=0)
+    last = id_behind(cursor)
     where = "($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2)"
     rows = await database.fetch(
         f"SELECT {JOB_COLUMNS} FROM job WHERE {where} AND id < $3 ORDER BY id DESC LIMIT $4",  # noqa: S608 - constant columns

@@ -25,7 +25,7 @@ from portal.audit.service import record
 from portal.errors import Conflict, Gone, NotFound
 from portal.gallery.disposal import restore_image
 from portal.gallery.views import decoded
-from portal.paging import Page, decode_cursor, encode_cursor
+from portal.paging import Page, encode_cursor, id_behind
 from portal.storage.disk import plain_words
 from portal.storage.keys import TEMP
 from portal.storage.look import look_at
@@ -243,11 +243,7 @@ async def _strays(quarantine: Store) -> list[str]:
 
 async def list_quarantined(*, cursor: str | None = None, limit: int = 50) -> Page[QuarantinedView]:
     """What can still be undone, newest first. Raises FormError for a foreign cursor."""
-    after = decode_cursor(cursor, [str])
-    try:
-        last = UUID(after[0]) if after else UUID(int=2**128 - 1)
-    except ValueError:
-        last = UUID(int=0)
+    last = id_behind(cursor)
     rows = await database.fetch(
         f"""SELECT q.id, key, q.bytes, q.sha256, q.image, image.filename, reason, before, taken_by, taken_at
             FROM quarantined AS q LEFT JOIN image ON image.id = q.image

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from portal import database
 from portal.entities.kinds import EntityRef
@@ -17,8 +17,8 @@ from portal.gallery.service import add_image, refuse_duplicate
 from portal.integrity.findings import FindingView
 from portal.integrity.objects import is_temporary
 from portal.integrity.strays import LEAST_AGE, orphans_of, strays_of
-from portal.maintenance.quarantine import Held, copied, hold, take_away
-from portal.maintenance.repair_room import Outcome, Room, gone, refused, settle
+from portal.maintenance.quarantine import copied, take_away
+from portal.maintenance.repair_room import Outcome, Room, gone, hold_for, refused, settle
 from portal.storage.keys import TEMP, parse_key
 from portal.storage.look import look_at
 from portal.storage.store import ObjectEntry
@@ -45,24 +45,13 @@ async def repair_object(finding: FindingView, room: Room) -> Outcome:
                 return refusal
             if room.dry_run:
                 return Outcome("planned", QUARANTINE, detail)
-            held = await _hold(finding, reason, room)
+            held = await hold_for(finding, key, reason, room)
             after = {"quarantined": str(held.id)}
             outcome = await settle(finding, QUARANTINE, detail, room, ("object", key), before={"key": key}, after=after)
     except Gone:
         return gone(QUARANTINE)
     await take_away(held, key, store=room.store)
     return outcome
-
-
-async def _hold(finding: FindingView, reason: str, room: Room) -> Held:
-    return await hold(
-        finding.key or "",
-        reason,
-        store=room.store,
-        quarantine=room.quarantine,
-        actor=room.actor,
-        finding=UUID(finding.id),
-    )
 
 
 async def _refusal(key: str, room: Room) -> Outcome | None:
@@ -149,7 +138,7 @@ async def _adopt(finding: FindingView, owner: EntityRef, room: Room) -> Outcome:
     finally:
         await asyncio.to_thread(received.path.unlink, missing_ok=True)
     async with room.store.turn(), database.transaction():
-        held = await _hold(finding, f"adopted as picture {image_id}", room)
+        held = await hold_for(finding, key, f"adopted as picture {image_id}", room)
         after = {"image": image_id, "entity": str(owner), "quarantined": str(held.id)}
         outcome = await settle(finding, ADOPT, detail, room, ("image", image_id), before={"key": key}, after=after)
     await take_away(held, key, store=room.store)

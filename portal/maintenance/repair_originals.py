@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
 from portal import database
 from portal.backups.objects import find_objects, is_away, read_newest
@@ -16,7 +15,7 @@ from portal.gallery.disposal import trash_image
 from portal.gallery.holds import invoices_pinned_to, named
 from portal.gallery.service import retry_image
 from portal.integrity.findings import FindingView
-from portal.maintenance.quarantine import digest_of, hold, take_away
+from portal.maintenance.quarantine import digest_of, take_away
 from portal.maintenance.repair_room import (
     GONE,
     Original,
@@ -26,6 +25,7 @@ from portal.maintenance.repair_room import (
     find_original_of,
     gone,
     has_bytes,
+    hold_for,
     refused,
     seen_at,
     settle,
@@ -155,16 +155,7 @@ async def _hold_wrong(original: Original, finding: FindingView, room: Room) -> N
         await places.lock_gallery_of(original.image_id)
         seen = await seen_at(room.store, original.key)
         if seen.sha256 not in (None, original.sha256):  # of what the disk cannot read there are no bytes to hold
-            await hold(
-                original.key,
-                WRONG,
-                store=room.store,
-                quarantine=room.quarantine,
-                actor=room.actor,
-                image=original.image_id,
-                finding=UUID(finding.id),
-                before={"replaced": True},
-            )
+            await hold_for(finding, original.key, WRONG, room, original.image_id, {"replaced": True})
 
 
 async def _put(finding: FindingView, original: Original, source: Source, data: bytes, room: Room) -> Outcome:
@@ -215,16 +206,7 @@ async def _trash(finding: FindingView, original: Original, detail: str, room: Ro
             return refused("trash", "An invoice was pinned to it just now. It stays.")
         before = {"error": now.error, "was_trashed": now.is_trashed}
         if seen.sha256 is not None:
-            held = await hold(
-                original.key,
-                WRONG,
-                store=room.store,
-                quarantine=room.quarantine,
-                actor=room.actor,
-                image=original.image_id,
-                finding=UUID(finding.id),
-                before=before,
-            )
+            held = await hold_for(finding, original.key, WRONG, room, original.image_id, before)
         await trash_image(original.image_id, actor=room.actor, deletes_per_hour=0)
         await database.execute(
             "UPDATE image SET error = $2::jsonb, updated_at = now() WHERE id = $1",

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 from portal import database
 from portal.errors import FileRefused, Gone, NotFound
@@ -17,7 +16,6 @@ from portal.imaging.presets import READY
 from portal.imaging.render import Rendered
 from portal.integrity.findings import Finding, FindingView
 from portal.integrity.pictures import Eyes, check_picture
-from portal.maintenance.quarantine import hold
 from portal.maintenance.repair_room import (
     Original,
     Outcome,
@@ -25,6 +23,7 @@ from portal.maintenance.repair_room import (
     find_original,
     gone,
     has_bytes,
+    hold_for,
     parsed_rendition,
     refused,
     seen_at,
@@ -170,16 +169,7 @@ async def _hold_wrong(wanted: Wanted, finding: FindingView, item: dict[str, Any]
     async with room.store.turn(), database.transaction():
         await places.lock_gallery_of(wanted.said.image_id)
         if (await seen_at(room.store, wanted.key)).sha256 is not None:
-            await hold(
-                wanted.key,
-                WRONG,
-                store=room.store,
-                quarantine=room.quarantine,
-                actor=room.actor,
-                image=wanted.said.image_id,
-                finding=UUID(finding.id),
-                before={"replaced": True},
-            )
+            await hold_for(finding, wanted.key, WRONG, room, wanted.said.image_id, {"replaced": True})
 
 
 async def _write_down(wanted: Wanted, item: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from portal.gallery.views import decoded
 from portal.imaging.pool import RenderPool
 from portal.imaging.render import Rendered
 from portal.integrity.findings import FindingView, end_finding
-from portal.maintenance.quarantine import open_quarantine
+from portal.maintenance.quarantine import Held, hold, open_quarantine
 from portal.settings import Settings
 from portal.storage.keys import ParsedKey, original_key, parse_key
 from portal.storage.look import Seen, look_at
@@ -136,6 +136,27 @@ def gone(repair: str, detail: str = "Nothing is wrong there any more.") -> Outco
 
 def refused(repair: str, detail: str) -> Outcome:
     return Outcome("refused", repair, detail)
+
+
+async def hold_for(
+    finding: FindingView,
+    key: str,
+    reason: str,
+    room: Room,
+    image: UUID | None = None,
+    before: dict[str, Any] | None = None,
+) -> Held:
+    """In the quarantine, for what a finding says of it; in the open transaction. Raises Gone."""
+    return await hold(
+        key,
+        reason,
+        store=room.store,
+        quarantine=room.quarantine,
+        actor=room.actor,
+        image=image,
+        finding=UUID(finding.id),
+        before=before,
+    )
 
 
 async def settle(
