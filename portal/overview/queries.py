@@ -9,7 +9,7 @@ from portal import database
 from portal.entities.kinds import KINDS, EntityRef
 from portal.entities.lasting import Lasting
 from portal.entities.queries import coverage, find_entities, prefix_query
-from portal.gallery.counters import stored_counts
+from portal.gallery.counters import Count, stored_counts
 from portal.gallery.queries import IMAGE_COLUMNS, entity_views
 from portal.gallery.views import EntityView, ImageView, image_view
 from portal.integrity.findings import open_by_kind
@@ -86,19 +86,19 @@ async def overview_of_today(links: Links) -> Overview:
         )
         for each in await coverage()
     ]
+    counts = await stored_counts()
     return Overview(
-        needs=await _needs(shares, links),
+        needs=await _needs(shares, counts, links),
         recent=await _images(f"{_IMAGES} WHERE i.trashed_at IS NULL ORDER BY i.id DESC LIMIT {MOST_RECENT}", links),
         kinds=shares,
-        storage=await storage_figures(),
+        storage=storage_figures(counts),
     )
 
 
-async def _needs(shares: list[KindShare], links: Links) -> Needs:
+async def _needs(shares: list[KindShare], counts: list[Count], links: Links) -> Needs:
     failed = await _images(
         f"{_IMAGES} WHERE i.status = 'failed' AND i.trashed_at IS NULL ORDER BY i.id DESC LIMIT {MOST_FAILED}", links
     )
-    counts = await stored_counts()
     return Needs(
         failed=failed,
         missing_pictures=sum(share.total - share.with_pictures for share in shares),
@@ -117,9 +117,7 @@ async def _count_missing_alt() -> int:
 _missing_alt: Final = Lasting(_count_missing_alt)
 
 
-async def storage_figures() -> StorageFigures:
-    """By the counters."""
-    counts = await stored_counts()
+def storage_figures(counts: list[Count]) -> StorageFigures:
     sizes: dict[str, int] = {}
     for each in counts:
         sizes[each.part] = sizes.get(each.part, 0) + each.bytes
