@@ -32,6 +32,7 @@ from portal.maintenance.job_words import (
     ago,
     job_in_words,
     kind_in_words,
+    pause_in_words,
     rate_in_words,
     reason_in_words,
     result_in_words,
@@ -224,7 +225,7 @@ def _once(queued: Iterable[Queued]) -> dict[UUID, Queued]:
 
 
 def _at_work(row: Mapping[str, Any], each: Queued, links: Links) -> PictureLine:
-    again = f"again in {max(round(each.again_in), 1)} s" if each.again_in is not None else ""
+    again = f"again in {pause_in_words(each.again_in)}" if each.again_in is not None else ""
     return _picture(row, links, is_active=each.is_active, again=again)
 
 
@@ -289,7 +290,7 @@ def _badge(each: JobLine, is_paused: bool) -> tuple[str, str]:
     if each.is_ending and not each.job.is_finished:
         return "Ending", "work"
     if each.again_in is not None and not each.job.is_finished:
-        return f"Again in {max(round(each.again_in), 1)} s", "warn"
+        return f"Again in {pause_in_words(each.again_in)}", "warn"
     return _TONES[each.job.state]
 
 

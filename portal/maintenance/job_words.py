@@ -108,6 +108,11 @@ def ago(seconds: float) -> str:
     return f"{_duration(seconds)} ago" if seconds >= 1 else "now"
 
 
+def pause_in_words(seconds: float) -> str:
+    """ "40 s", and of what waits for long "3 hours": until it is tried again."""
+    return f"{max(round(seconds), 1)} s" if seconds < 120 else _duration(seconds)
+
+
 def rate_in_words(per_second: float) -> str:
     """ "8.2/s"; where that were hardly any, "12/min"."""
     if per_second <= 0:

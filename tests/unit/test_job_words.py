@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portal.maintenance.job_words import result_in_words
+from portal.maintenance.job_words import pause_in_words, result_in_words
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,8 @@ from portal.maintenance.job_words import result_in_words
 )
 def test_a_result_is_said_in_words(kind: str, result: dict[str, Any], said: str) -> None:
     assert result_in_words(kind, result) == said
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 s"), (40.4, "40 s"), (300, "5 minutes"), (10_800, "3 hours")])
+def test_a_pause_is_told_in_the_unit_that_people_would_use(seconds: float, said: str) -> None:
+    assert pause_in_words(seconds) == said
