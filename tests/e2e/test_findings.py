@@ -76,7 +76,7 @@ def test_what_is_wrong_is_found_tried_repaired_and_one_thing_taken_back(
     expect(findings).to_contain_text("5 repaired", timeout=A_JOB)
     expect(findings.get_by_role("heading", name="Findings")).to_be_focused()
     findings.get_by_role("button", name="Full check").click()
-    expect(findings).to_contain_text("Every file was read and compared Today", timeout=A_JOB)
+    expect(findings).to_contain_text("Every file was read and compared today", timeout=A_JOB)
     findings.get_by_role("link", name="Quarantine").click()
     check(page, axe)
     page.get_by_role("button", name="Undo inventory_items/notes.txt").click()

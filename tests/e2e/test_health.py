@@ -34,7 +34,7 @@ def test_a_disk_that_goes_away_is_told_on_the_open_page_and_on_every_other_until
     expect(page.locator("#alarms")).to_contain_text("The disk for pictures is not mounted.")
     check(page, axe)
     page.get_by_role("link", name="See what to do").click()
-    expect(storage).to_contain_text("Critical since Today")
+    expect(storage).to_contain_text("Critical since today")
     check(page, axe)
     away.rename(marker)
     expect(status).to_contain_text("All is well", timeout=ASKED_AGAIN_MS)
