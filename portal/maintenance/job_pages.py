@@ -41,6 +41,7 @@ from portal.maintenance.job_words import kind_in_words
 from portal.maintenance.live import Live
 from portal.storage.links import Links
 from portal.web.forms import read_form
+from portal.web.heads import method_of
 from portal.web.parameters import PathText, TheActor, TheLinks
 from portal.web.rendering import AnyRequest, Toast, after, page
 
@@ -138,8 +139,10 @@ async def jobs_stream(request: AnyRequest) -> Stream:
     """Server-sent events. Raises Busy where there are many readers already."""
     live: Live = request.app.state.live
     auth = request.scope["auth"]
-    reader = live.enter(auth.id, auth.account if isinstance(auth, Session) else auth.id)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if method_of(request.scope) == "HEAD":  # would end never, and take a reader's place
+        return Stream([], media_type="text/event-stream", headers=headers)
+    reader = live.enter(auth.id, auth.account if isinstance(auth, Session) else auth.id)
     return Stream(live.stream(reader), media_type="text/event-stream", headers=headers)
 
 

@@ -353,6 +353,12 @@ async def test_streams_are_bounded_in_all_and_for_each(monkeypatch: pytest.Monke
     live.enter(uuid4(), uuid4())
 
 
+async def test_asked_for_its_head_alone_the_stream_ends_at_once(app: Litestar, viewer: httpx.AsyncClient):
+    answer = await asyncio.wait_for(viewer.head(f"{PAGE}/stream"), 20)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert app.state.live.readers == 0
+
+
 async def test_the_stream_over_http_sends_what_the_page_shows(app: Litestar, viewer: httpx.AsyncClient):
     running = asyncio.create_task(app.state.live.run())
     job_id = await start_job("cleanup", {}, actor=SYSTEM)
