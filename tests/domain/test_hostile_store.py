@@ -110,7 +110,8 @@ async def test_what_is_no_file_is_neither_read_nor_taken(workshop: Workshop) -> 
 async def test_what_lies_in_an_object_s_place_keeps_no_other_from_being_repaired(workshop: Workshop, what: str) -> None:
     ref = await make_entity(id="MUG")
     image_id, other = await workshop.studio.add(ref), await workshop.studio.add(ref)
-    for key in (original(image_id), rendition(image_id, "card")):
+    sound = await workshop.studio.add(ref)
+    for key in (original(image_id), rendition(image_id, "card"), rendition(sound, "card")):
         path = workshop.root / key
         path.unlink()
         _put_something(path, what)
