@@ -35,7 +35,8 @@ class CleanupReport:
     """Counts and bytes of what was (or, in a dry run, would be) removed; `examples` are some of the keys.
 
     `pinned_images` stay: their days in the trash are over, but an invoice is pinned to them. So do `unfound_images`, whose
-    original is not in the store: they are repair's. `doubt`: why the clock is not trusted. `rows`: by what they were.
+    original is not in the store: they are repair's, and so are `missed_objects`, which hold the bytes of such an original.
+    `doubt`: why the clock is not trusted. `rows`: by what they were.
     """
 
     dry_run: bool
@@ -47,6 +48,7 @@ class CleanupReport:
     trashed_bytes: int = 0
     pinned_images: int = 0
     unfound_images: int = 0
+    missed_objects: int = 0
     cached_files: int = 0
     cached_bytes: int = 0
     quarantined_objects: int = 0
@@ -86,6 +88,10 @@ class CleanupReport:
         if self.unfound_images:
             told.append(
                 f"The originals of {self.unfound_images} more are not in the store: they stay, for `portal repair`."
+            )
+        if self.missed_objects:
+            told.append(
+                f"{self.missed_objects} objects hold bytes that a picture misses: they stay, for `portal repair`."
             )
         return told + ([self.doubt] if self.doubt else [])
 
@@ -161,10 +167,11 @@ async def _sweep(found: CleanupReport, settings: Settings, store: Store, report:
     found.rows = await sweep_rows(dry_run=found.dry_run)
     found.usage_rows = found.rows["usage"]
     grace = timedelta(minutes=settings.grace_minutes)
-    async for looked, leftovers in sweep_objects(store, grace, dry_run=found.dry_run):
-        for entry in leftovers:
+    async for looked in sweep_objects(store, grace, dry_run=found.dry_run):
+        for entry in looked.leftovers:
             found.count_object(entry)
-        await report(done := done + looked, None)
+        found.missed_objects += looked.missed
+        await report(done := done + looked.objects, None)
 
 
 async def _sweep_quarantine(found: CleanupReport, settings: Settings) -> None:

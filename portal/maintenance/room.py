@@ -49,6 +49,7 @@ class Found:
     rows: int
     pinned: int
     unfound: int
+    missed: int
     bytes: int
     doubt: str | None
 
@@ -109,6 +110,7 @@ def _found(row: Any) -> Found:
         rows=sum(result.get("rows", {}).values()),
         pinned=result.get("pinned_images", 0),
         unfound=result.get("unfound_images", 0),
+        missed=result.get("missed_objects", 0),
         bytes=result.get("bytes", 0),
         doubt=result.get("doubt"),
     )

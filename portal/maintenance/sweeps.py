@@ -18,6 +18,7 @@ from portal.errors import Conflict, NotFound
 from portal.gallery.disposal import delete_image
 from portal.idempotency import KEEP_HOURS
 from portal.integrity.objects import is_temporary, older_than, orphaned_of, without_arrivals
+from portal.maintenance.missed import missed_of
 from portal.media.usage import forget_old_usage
 from portal.settings import Settings
 from portal.storage.cache import Cache
@@ -43,6 +44,14 @@ _PAST: Final = "created_at < now() - make_interval(hours => $1)"
 # The job that was cancelled before it began is all that says that its change of a size is not in force.
 _OLD_JOBS: Final = """finished_at < now() - make_interval(days => $1)
     AND NOT EXISTS (SELECT FROM preset_change AS c WHERE c.job = job.id AND c.state = 'rolling')"""
+
+
+class Looked(NamedTuple):
+    """Of so many objects those that go; `missed` more hold bytes that a picture misses, and stay."""
+
+    objects: int
+    leftovers: list[ObjectEntry]
+    missed: int = 0
 
 
 class Taken(NamedTuple):
@@ -79,22 +88,22 @@ async def _take_picture(row: Any, store: Store, *, dry_run: bool) -> Taken:
     return Taken(row["bytes"])
 
 
-async def sweep_objects(
-    store: Store, grace: timedelta, *, dry_run: bool
-) -> AsyncIterator[tuple[int, list[ObjectEntry]]]:
-    """Of so many objects at a time those that nobody owns, temporary files among them: often none."""
+async def sweep_objects(store: Store, grace: timedelta, *, dry_run: bool) -> AsyncIterator[Looked]:
+    """What nobody owns, temporary files among it: often nothing."""
     async for chunk in walked(store):
         old = list(older_than(chunk, grace, await now_of_both()))
         suspects = await orphaned_of([entry for entry in old if not is_temporary(entry)])
         leftovers = [entry for entry in old if is_temporary(entry)]
         if not suspects and not leftovers:
-            yield len(chunk), []
+            yield Looked(len(chunk), [])
             continue
+        missed = await missed_of([*suspects, *leftovers], store)
         async with database.transaction():
             leftovers += await orphaned_of(await without_arrivals(suspects))  # asked again: some have their row by now
+            going = [entry for entry in leftovers if entry.key not in missed]
             if not dry_run:
-                await store.delete(entry.key for entry in leftovers)
-        yield len(chunk), leftovers
+                await store.delete(entry.key for entry in going)
+        yield Looked(len(chunk), going, len(leftovers) - len(going))
 
 
 async def sweep_cache(cache: Cache, hours: int, *, dry_run: bool) -> AsyncIterator[list[Taken]]:

@@ -24,7 +24,9 @@ from portal.storage.store import Store
 
 def maintenance_tasks(settings: Settings, store: Store, pool: RenderPool, cache: Cache) -> Mapping[str, Task]:
     async def clean(arguments: dict[str, Any], actor: Actor, report: Report) -> dict[str, Any]:
-        how = {name: bool(arguments.get(name, default)) for name, default in (("dry_run", True), ("by_schedule", False))}
+        how = {
+            name: bool(arguments.get(name, default)) for name, default in (("dry_run", True), ("by_schedule", False))
+        }
         return asdict(await clean_up(settings=settings, store=store, actor=actor, report=report, **how))
 
     async def make_again(arguments: dict[str, Any], actor: Actor, report: JobReport) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class Shell:
     csrf_token: str
     can_edit: bool
     is_admin: bool
-    alarms: Sequence[Any] = ()  # for admins: what is critical, as it is known without asking; each with title and detail
+    alarms: Sequence[
+        Any
+    ] = ()  # for admins: what is critical, as it is known without asking; each with title and detail
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,3 +240,29 @@ async def test_a_large_store_is_never_a_list(studio: Studio, config: Settings) -
         tracemalloc.stop()
     assert said.orphaned_objects == 6_000
     assert most < 4_000_000  # as a list they are more
+
+
+@pytest.mark.parametrize("left_as", ["elsewhere/found.jpg", "temp/found.part"])
+@pytest.mark.parametrize("flipped", [False, True])
+async def test_bytes_that_a_picture_misses_stay_wherever_they_lie(
+    studio: Studio, config: Settings, left_as: str, flipped: bool
+) -> None:
+    image_id = await studio.add(await make_entity())
+    original = studio.store.root / original_key("inventory_items", image_id, 1, "jpg")
+    left = studio.store.root / left_as
+    left.parent.mkdir(exist_ok=True)
+    os.link(original, left)  # as somebody's hand or a half-done move leaves it
+    os.utime(left, (0, 0))
+    data = original.read_bytes()
+    original.unlink()
+    if flipped:
+        original.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    for dry_run in (True, False):
+        report = await sweep(studio, config, dry_run=dry_run)
+        assert (report.missed_objects, report.orphaned_objects, report.temp_files) == (1, 0, 0)
+    assert left.read_bytes() == data
+    assert "that a picture misses" in "\n".join(report.lines())
+    original.unlink(missing_ok=True)
+    os.link(left, original)
+    assert (await sweep(studio, config)).pieces == 1  # now it is a copy that nobody needs
+    assert not left.exists()

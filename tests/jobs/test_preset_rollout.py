@@ -20,6 +20,7 @@ from portal.gallery.presets import changes_in_force
 from portal.gallery.renditions import render_all
 from portal.gallery.tasks import gallery_tasks
 from portal.imaging.presets import PRESETS
+from portal.integrity.findings import Finding
 from portal.integrity.fsck import fsck
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
@@ -64,8 +65,9 @@ async def is_over(job_id: UUID) -> bool:
     return (await get_job(job_id)).is_finished
 
 
-async def is_clean(studio: Studio) -> bool:
-    return [each async for each in fsck(store=studio.store, pool=studio.pool, grace=timedelta(0))] == []
+async def breaches(studio: Studio, but: str = "") -> list[Finding]:
+    found = fsck(store=studio.store, pool=studio.pool, grace=timedelta(0))
+    return [each async for each in found if each.kind != but]
 
 
 async def queue_is_empty() -> bool:
@@ -79,7 +81,7 @@ async def test_a_change_is_rolled_out_and_reset_again(studio: Studio, run_worker
     assert ((await get_preset("gallery")).state, (await list_presets()).behind) == ("rolling", 5)
     late = await studio.add(await make_entity(), samples.jpeg(1100, 825))
     assert (await gallery_sizes()) == {OLD, NEW}  # what is added meanwhile is made by it at once
-    assert await is_clean(studio)
+    assert await breaches(studio) == []
     async with run_worker(tasks(studio)):
         await eventually(lambda: is_over(job_id))
         job = await get_job(job_id)
@@ -87,7 +89,7 @@ async def test_a_change_is_rolled_out_and_reset_again(studio: Studio, run_worker
         assert await gallery_sizes() == {NEW}
         assert ((await get_preset("gallery")).state, (await list_presets()).behind) == ("changed", 0)
         await eventually(queue_is_empty)  # the old objects go by a job
-        assert await is_clean(studio)
+        assert await breaches(studio) == []
         rendering = await database.fetch_value("SELECT rendering FROM image WHERE id = $1", late)
         assert rendering == 1
         job_id = await reset_preset("gallery", actor=ADMIN)
@@ -95,7 +97,7 @@ async def test_a_change_is_rolled_out_and_reset_again(studio: Studio, run_worker
         assert (await gallery_sizes(), await changes_in_force()) == ({OLD}, {})
         assert (await get_preset("gallery")).state == "default"
         await eventually(queue_is_empty)
-        assert await is_clean(studio)
+        assert await breaches(studio) == []
     lines = await database.fetch(
         """SELECT action, actor, before, after FROM audit LEFT JOIN audit_change ON audit = audit.pk
            WHERE subject_type = 'preset' ORDER BY audit.pk"""
@@ -122,7 +124,7 @@ async def test_a_cancel_takes_the_change_back_and_leaves_what_was_made_until_all
         await eventually(queue_is_empty)
         assert await gallery_sizes() == {OLD, NEW}
         assert ((await get_preset("gallery")).state, (await list_presets()).behind) == ("default", 1)
-        assert await is_clean(studio)
+        assert await breaches(studio) == []
         job_id = await catch_up(actor=ADMIN)
         await eventually(lambda: is_over(job_id))
         assert (await get_job(job_id)).result == {"pictures": 1, "failed": 0}
@@ -192,7 +194,7 @@ async def test_a_worker_that_is_killed_in_the_middle_does_not_end_it(studio: Stu
     assert (await get_job(job_id)).state == "succeeded"
     assert (await gallery_sizes(), (await get_preset("gallery")).state) == ({NEW}, "changed")
     await eventually(queue_is_empty)
-    assert await is_clean(studio)
+    assert await breaches(studio, but="stray_temp_file") == []  # which a killed one may leave, for a cleanup
 
 
 async def test_what_a_change_comes_to_is_told_by_rendering_some(
