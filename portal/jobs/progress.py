@@ -162,7 +162,7 @@ def _give_way() -> None:
 Followed = Callable[[dict[str, Any], Actor, JobReport], Awaitable[dict[str, Any]]]
 
 
-def followed(run: Followed, unit: str = "pictures") -> Task:
+def followed(run: Followed, unit: str = "pictures", *, is_waiting: bool = False) -> Task:
     """A task over `run(arguments, actor, report) -> result` that keeps its job's row up to date."""
 
     async def run_and_tell(payload: dict[str, Any]) -> None:
@@ -190,7 +190,7 @@ def followed(run: Followed, unit: str = "pictures") -> Task:
         message = f"{reason} {said}" if said else reason
         await _end(UUID(payload["job"]), "failed", None, {"code": "failed", "message": message})
 
-    return Task(run_and_tell, give_up=give_up, is_long=True)
+    return Task(run_and_tell, give_up=give_up, is_long=True, is_waiting=is_waiting)
 
 
 _BEGIN: Final = """

@@ -38,12 +38,14 @@ class Task:
     `run` gets the job's payload (ids, not data); `give_up` gets the payload and, in words for staff, why the queue
     will not try again. `is_patient`: an outage (Unavailable, DiskFull) is waited out, however long it takes. `is_long`: it
     takes minutes or hours, has places of its own beside what is quick, and is started more often before it is given up.
+    `is_waiting`: long because it waits for pictures that other jobs render; it has places of its own again.
     """
 
     run: Callable[[dict[str, Any]], Awaitable[None]]
     give_up: Callable[[dict[str, Any], str], Awaitable[None]] | None = None
     is_patient: bool = False
     is_long: bool = False
+    is_waiting: bool = False
 
 
 @cache

@@ -33,6 +33,7 @@ log = structlog.get_logger()
 MAX_STARTS: Final = 3  # a job that was started so often and never came to an end takes the worker down with it
 MAX_LONG_STARTS: Final = 10  # long work may have met so many power cuts
 LONG_AT_ONCE: Final = 4  # places of their own, so that no check keeps pictures waiting
+WAITING_AT_ONCE: Final = 2  # and others again, so that what waits behind all uploads keeps no check waiting
 MAX_RETRIES: Final = 5
 LEASE: Final = timedelta(seconds=10)  # without a heartbeat for so long, a job is somebody else's
 AWAY_PAUSE: Final = timedelta(seconds=2)
@@ -97,7 +98,8 @@ def build(pool: asyncpg.Pool, tasks: Mapping[str, Task], at_once: int) -> PgQueu
     """A queue manager over `pool`; it can run once."""
     driver = AsyncpgPoolDriver(pool)
     long = frozenset(kind for kind, task in tasks.items() if task.is_long)
-    lanes = ((frozenset(tasks) - long, at_once), (long, LONG_AT_ONCE))
+    waiting = frozenset(kind for kind, task in tasks.items() if task.is_waiting)
+    lanes = ((frozenset(tasks) - long, at_once), (long - waiting, LONG_AT_ONCE), (waiting, WAITING_AT_ONCE))
     queries = queries_on(driver, PausableQueries, lanes=lanes)
     queuer = PgQueuer(driver, channel=queue_settings().channel, queries=queries)
     for kind, task in tasks.items():

@@ -18,7 +18,7 @@ from portal.maintenance.preset_changes import ROLLOUT
 
 
 def preset_tasks() -> Mapping[str, Task]:
-    return {ROLLOUT: followed(roll_out)}
+    return {ROLLOUT: followed(roll_out, is_waiting=True)}
 
 
 async def roll_out(arguments: dict[str, Any], actor: Actor, report: JobReport) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def maintenance_tasks(settings: Settings, store: Store, pool: RenderPool, cache:
     async def make_again(arguments: dict[str, Any], actor: Actor, report: JobReport) -> dict[str, Any]:
         return asdict(await rerender(Pictures.of(arguments), report, report))
 
-    own = {CLEANUP: followed(clean, unit="objects"), RERENDER: followed(make_again)}
+    own = {CLEANUP: followed(clean, unit="objects"), RERENDER: followed(make_again, is_waiting=True)}
     own |= repair_tasks(settings, store, pool)
     own |= housekeeping_tasks(settings, cache)
     return {**own, **audit_tasks(settings), **check_tasks(settings, store), **preset_tasks()}

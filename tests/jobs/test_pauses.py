@@ -20,7 +20,7 @@ from portal.jobs import worker as worker_module
 from portal.jobs.control import cancel_job, retry_job
 from portal.jobs.pauses import pause, pauses, resume
 from portal.jobs.presence import workers, workers_alive
-from portal.jobs.progress import JobReport, JobView, Later, followed, get_job, start_job
+from portal.jobs.progress import Followed, JobReport, JobView, Later, followed, get_job, start_job
 from portal.jobs.queue import BULK, URGENT, USUAL, Task, enqueue
 from tests.factories import EDITOR, Studio, make_entity
 from tests.jobs.conftest import RunWorker, status_of
@@ -185,6 +185,28 @@ async def test_long_work_leaves_places_for_what_is_quick(run_worker: RunWorker) 
     states = {row["state"] for row in await database.fetch("SELECT state FROM job")}
     assert states == {"queued"}  # given back, all of them, when the worker ended
     assert await database.fetch_value("SELECT count(*) FROM pgqueuer WHERE status = 'queued'") == len(begun) + 1
+
+
+@pytest.mark.usefixtures("db")
+async def test_what_waits_for_renders_leaves_places_for_other_long_work(run_worker: RunWorker) -> None:
+    begun: list[str] = []
+
+    def forever(name: str) -> Followed:
+        async def run(arguments: dict[str, Any], actor: Actor, report: JobReport) -> dict[str, Any]:
+            begun.append(name)
+            while True:
+                await report(1, None)
+                await asyncio.sleep(0.05)
+
+        return run
+
+    tasks = {"waiting": followed(forever("waiting"), is_waiting=True), "check": followed(forever("check"))}
+    for _ in range(worker_module.LONG_AT_ONCE + worker_module.WAITING_AT_ONCE):
+        await start_job("waiting", {}, actor=SYSTEM)
+    await start_job("check", {}, actor=SYSTEM)
+    async with run_worker(tasks, at_once=2):
+        await eventually(lambda: "check" in begun)
+        await eventually(lambda: begun.count("waiting") == worker_module.WAITING_AT_ONCE)
 
 
 @pytest.mark.usefixtures("db")
