@@ -73,10 +73,12 @@ async def list_entities(
     total: int | None = None
     if prefix_query(q) or missing:
         # The planner cannot guess how rare a word is, and would walk the whole index in order to find nothing.
-        hits = await _hits(where, arguments, missing)
+        is_plain = type is not None and missing == "image" and not prefix_query(q)
+        hits = await (_without_picture[type or ""].get() if is_plain else _hits(where, arguments, missing))
         total = len(hits)
         if total <= EXACT_UP_TO:
-            where, arguments = "e.pk = ANY($1::bigint[])", [hits]
+            still = f" AND {_MISSING_SQL['image']}" if is_plain else ""  # who has one by now is not shown
+            where, arguments = f"e.pk = ANY($1::bigint[]){still}", [hits]
     wanted = where
     if after is not None:
         names = ", ".join(f"${len(arguments) + place + 1}" for place in range(len(after)))
@@ -100,6 +102,13 @@ async def count_entities(*, type: str | None = None, q: str = "", missing: str =
     _check_choices(type, missing, "name")
     where, arguments = _conditions(type, q, missing)
     return await _count(where, arguments, missing)
+
+
+async def _find_without_picture(type: str) -> list[int]:
+    return await _hits(*_conditions(type, "", "image"), "image")
+
+
+_without_picture: Final = {name: Lasting(partial(_find_without_picture, name)) for name in KINDS}
 
 
 async def filter_counts(type: str) -> dict[str, int] | None:
@@ -303,3 +312,5 @@ _counts: Final = Lasting(_count_types, quick=COUNTED_AT_ONCE, least=COUNTS_SECON
 def forget_counts() -> None:
     """After this process changed the number of entities: its next page counts anew."""
     _counts.forget()
+    for each in _without_picture.values():
+        each.forget()

@@ -6,21 +6,26 @@ import asyncio
 import datetime
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from uuid_utils.compat import uuid7
 
 from portal import database
-from portal.audit.actors import Actor
+from portal.audit.actors import SYSTEM, Actor
 from portal.audit.queries import history_of
+from portal.entities import queries
 from portal.entities.forms import EntityInput, LineInput, parse_entity
 from portal.entities.kinds import EntityRef
+from portal.entities.lasting import Lasting
 from portal.entities.queries import count_invoices_listing, counts_by_type, coverage, forget_counts, list_entities
 from portal.entities.service import find_entity, put_entity
 from portal.errors import FormError, Stale
+from portal.gallery.disposal import delete_image
 from portal.paging import Page, encode_cursor
 from portal.tables import Entity, Image, InvoiceLine
+from tests.factories import Studio, make_entity
 
 pytestmark = pytest.mark.usefixtures("db")
 ANA = Actor("user:ana@example.com", "editor")
@@ -261,3 +266,25 @@ async def test_cursor_with_numbers_past_every_bound_is_harmless() -> None:
     await list_entities(type="customers", cursor=encode_cursor(["a", 10**30]))
     with pytest.raises(FormError):
         await list_entities(type="customers", sort="updated", cursor=encode_cursor([10**30, 1]))
+
+
+async def test_who_has_no_picture_may_be_some_seconds_old_but_never_shows_one_that_has(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = partial(queries._find_without_picture, "companies")
+    monkeypatch.setitem(
+        queries._without_picture, "companies", Lasting(find, quick=-1.0, least=60)
+    )  # as among very many
+
+    async def bare() -> list[str]:
+        return [row["id"] for row in (await list_entities(type="companies", missing="image")).items]
+
+    first, second = await make_entity("companies", "A"), await make_entity("companies", "B")
+    assert await bare() == ["A", "B"]
+    image_id = await studio.add(first)
+    assert await bare() == ["B"]
+    await delete_image(image_id, actor=SYSTEM, deletes_per_hour=0)
+    assert await bare() == ["A", "B"]
+    await studio.add(second)
+    queries.forget_counts()
+    assert await bare() == ["A"]
