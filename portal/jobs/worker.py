@@ -19,6 +19,7 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.core.executors import DatabaseRetryEntrypointExecutor, EntrypointExecutorParameters
 from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Context, Job
+from pgqueuer.ports.driver import NotifyCallback
 
 from portal import database
 from portal.errors import DiskFull, Unavailable
@@ -94,9 +95,26 @@ def payload_of(job: Job) -> dict[str, Any]:
     return json.loads(job.payload or b"{}")
 
 
+class ListeningDriver(AsyncpgPoolDriver):
+    """Sends nothing to its own listener before that listens: the library's first probe would be lost, and taken ten seconds
+    later for a dead connection."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        super().__init__(pool)
+        self._listens = asyncio.Event()
+
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        await super().add_listener(channel, callback)
+        self._listens.set()
+
+    async def notify(self, channel: str, payload: str) -> None:
+        await self._listens.wait()
+        await super().notify(channel, payload)
+
+
 def build(pool: asyncpg.Pool, tasks: Mapping[str, Task], at_once: int) -> PgQueuer:
     """A queue manager over `pool`; it can run once."""
-    driver = AsyncpgPoolDriver(pool)
+    driver = ListeningDriver(pool)
     long = frozenset(kind for kind, task in tasks.items() if task.is_long)
     waiting = frozenset(kind for kind, task in tasks.items() if task.is_waiting)
     lanes = ((frozenset(tasks) - long, at_once), (long - waiting, LONG_AT_ONCE), (waiting, WAITING_AT_ONCE))

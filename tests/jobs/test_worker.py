@@ -270,3 +270,17 @@ async def test_an_image_that_the_queue_forgot_is_queued_again_when_a_worker_star
     assert await forgotten_images() == {image_id: 1}
     async with run_worker(heal=queue_forgotten_images):
         await eventually(lambda: is_ready(image_id))
+
+
+@pytest.mark.usefixtures("db")
+async def test_a_worker_that_begins_to_listen_late_takes_its_first_probe_for_no_failure() -> None:
+    async with asyncpg.create_pool(**database.DB.config, min_size=2, max_size=4) as pool:
+        queuer = worker_module.build(pool, {}, 2)
+        probe = asyncio.create_task(queuer.qm.listener_healthy(timeout=timedelta(seconds=5)))
+        await asyncio.sleep(0.2)  # as a busy machine may take
+        running = asyncio.create_task(queuer.run(dequeue_timeout=timedelta(seconds=0.1)))
+        try:
+            assert (await probe).id is not None
+        finally:
+            queuer.shutdown.set()
+            await running
