@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from playwright.sync_api import Page, Route
 
 from tests.e2e.conftest import Api, Visits
 from tests.e2e.photos import demo_photo
 from tests.e2e.server import RunningPortal
+from tests.waiting import PATIENCE
 
 PLACES = """() => document.fonts.ready.then(() => [...document.querySelectorAll("body *")]
     .map((each) => [each.tagName, each.getBoundingClientRect()])
     .map(([name, { x, y, width, height }]) => [name, ...[x, y, width, height].map(Math.round)].join(" ")))"""
 ALL_THERE = """() => [...document.images].every((each) => each.complete && each.naturalWidth
     || each.getBoundingClientRect().top > innerHeight || !each.getClientRects().length)"""
+
+
+def is_asked_for(page: Page, held: list[Route]) -> None:
+    """A page that is there has not always asked for its pictures yet: those far from the head wait for the layout."""
+    ends = time.monotonic() + PATIENCE
+    while not held:
+        assert time.monotonic() < ends, "the page asks for no picture"
+        page.wait_for_timeout(20)
 
 
 def places_before_and_after(page: Page, address: str) -> tuple[list[str], list[str]]:
