@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from portal import database
+from portal.backups.tasks import backup_tasks
 from portal.errors import Unavailable
 from portal.gallery.tasks import gallery_tasks, queue_forgotten_images
 from portal.histogram import Timings
@@ -52,6 +53,7 @@ class Parts:
         """Every kind of job that this version knows."""
         return {
             **gallery_tasks(self.store, self.pool, self.cache),
+            **backup_tasks(self.settings, self.store, self.pool),
             **maintenance_tasks(self.settings, self.store, self.pool, self.cache),
         }
 

@@ -22,6 +22,8 @@ ENTITY_TYPES = ("categories", "inventory_items", "invoices", "customers", "compa
 _VERIFIABLE = frozenset({"jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "gif"})
 MB: Final = 1024 * 1024
 _CRON: Final = "five fields such as 0 3 * * *, or off"
+_KEEP: Final = "numbers of last, daily, weekly, monthly, yearly, such as 7 daily, 4 weekly, 6 monthly"
+_BUCKETS: Final = ("s3", "gs", "az")
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,22 @@ class UploadRules:
     scan_patterns: tuple[bytes, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which backups stay: the newest so many, and the newest of each of the last so many days, weeks, months and years."""
+
+    last: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+
+
 @dataclass(frozen=True)
 class Settings:
     """Sizes in bytes, spans in the unit that the name says. `database_url` None: the embedded server.
+
+    `backup_bucket`: the URL of a bucket (s3://bucket/prefix, gs://…, az://…) for backups; None: they lie in `backup_dir`.
 
     `uploads` holds for what has no rules of its own in `uploads_by_type`; `clamd` is a host and
     port, or a socket's path and 0.
@@ -47,6 +62,7 @@ class Settings:
     database_url: str | None
     storage_dir: Path
     backup_dir: Path
+    backup_bucket: str | None
     cache_dir: Path
     cache_hours: int
     cache_max_bytes: int
@@ -75,6 +91,9 @@ class Settings:
     deletes_per_hour: int
     timezone: ZoneInfo
     locale: Locale
+    backup_cron: str
+    backup_keep: Keep
+    drill_cron: str
     cleanup_cron: str
     scrub_cron: str
     scrub_minutes: int
@@ -115,11 +134,15 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
         raise SettingError("PORTAL_TLS_CERT and PORTAL_TLS_KEY belong together; only one of them is set")
     base_url = _base_url(read, f"{'https' if cert else 'http'}://{_host_for_url(host)}:{port}")
     uploads = _upload_rules(read, UploadRules())
+    bucket = _bucket(read, "BACKUP_URL")
     settings = Settings(
         data_dir=data_dir,
         database_url=_database_url(read),
         storage_dir=_folder(read, "STORAGE_URL", data_dir / "uploads" / "images"),
-        backup_dir=_folder(read, "BACKUP_URL", data_dir / "backups" / "images"),
+        backup_dir=data_dir / "backups" / "images"
+        if bucket
+        else _folder(read, "BACKUP_URL", data_dir / "backups" / "images"),
+        backup_bucket=bucket,
         cache_dir=read.path("CACHE_DIR", data_dir / "cache" / "images"),
         cache_hours=read.number("CACHE_HOURS", 24, 0),
         cache_max_bytes=_megabytes(read, "CACHE_MAX_MB", 2048 * MB),
@@ -148,6 +171,9 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
         deletes_per_hour=read.number("DELETES_PER_HOUR", 500, 0),
         timezone=read.parsed("TIMEZONE", ZoneInfo("UTC"), ZoneInfo, "a time zone such as Europe/Oslo"),
         locale=read.parsed("LOCALE", Locale("en"), _locale, "a locale such as en, de_AT or nb"),
+        backup_cron=read.parsed("BACKUP_CRON", "0 2 * * *", _cron, _CRON),
+        backup_keep=read.parsed("BACKUP_KEEP", Keep(daily=7, weekly=4, monthly=6), _keep, _KEEP),
+        drill_cron=read.parsed("DRILL_CRON", "30 5 * * 0", _cron, _CRON),
         cleanup_cron=read.parsed("CLEANUP_CRON", "0 3 * * *", _cron, _CRON),
         scrub_cron=read.parsed("SCRUB_CRON", "0 4 * * *", _cron, _CRON),
         scrub_minutes=read.number("SCRUB_MINUTES", 60, 1, 1440),
@@ -255,6 +281,31 @@ def _folder(read: Reader, name: str, default: Path) -> Path:
     if separator and scheme != "file":
         raise SettingError(f"{read.full(name)} begins with {scheme}://; this version stores in a local folder only")
     return (CHECKOUT / Path(rest if separator else url).expanduser()).resolve()
+
+
+def _bucket(read: Reader, name: str) -> str | None:
+    """None where the setting names a folder, or nothing."""
+    url = read.text(name) or ""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _BUCKETS:
+        return None
+    if not rest.split("/")[0] or "@" in rest or "?" in rest:  # not repeated: it may hold a secret
+        raise SettingError(
+            f"{read.full(name)} begins with {scheme}:// and names no bucket; expected {scheme}://bucket/prefix"
+        )
+    return url.rstrip("/")
+
+
+def _keep(value: str) -> Keep:
+    found: dict[str, int] = {}
+    for part in value.split(","):
+        number, kind = part.split()
+        if kind in found or kind not in Keep.__slots__ or not number.isdecimal() or not 0 <= int(number) <= 9999:
+            raise ValueError(value)
+        found[kind] = int(number)
+    if not any(found.values()):
+        raise ValueError(value)  # the next prune would remove every backup
+    return Keep(**found)
 
 
 def _cron(value: str) -> str:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from portal import database
 from portal.audit.actors import Actor
+from portal.backups.destination import Folder
 from portal.backups.objects import put_object
 from portal.integrity.check import full_check
 from portal.integrity.findings import FindingView, open_findings
@@ -61,7 +62,7 @@ class Workshop:
         return [(each.kind, each.key) async for each in fsck(store=self.store, pool=self.studio.pool, grace=grace)]
 
     async def back_up(self, data: bytes, entity_type: str = "inventory_items") -> str:
-        backups = Store(self.config.backup_dir)
+        backups = Folder(self.config.backup_dir)
         await backups.open_root()
         return await put_object(backups, entity_type, data)
 

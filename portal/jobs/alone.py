@@ -27,6 +27,11 @@ RERENDER: Final = Turn("A re-rendering", 7_310_012)
 SEALING: Final = Turn("A sealing of the audit", 7_310_013)
 COUNTING: Final = Turn("A count of what is stored", 7_310_014)
 ALERTS: Final = Turn("An alert", 7_310_015)
+BACKUP: Final = Turn("A backup", 7_310_016)
+RESTORE: Final = Turn("A restore", 7_310_017)
+PRUNE: Final = Turn("A pruning of backups", 7_310_018)
+DRILL: Final = Turn("A drill", 7_310_019)
+IMPORT: Final = Turn("An import of a folder", 7_310_020)
 
 _HOLDER = """
     SELECT a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)

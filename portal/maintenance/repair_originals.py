@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from portal import database
-from portal.backups.objects import find_objects, is_away, read_newest
+from portal.backups.objects import find_objects, read_newest
 from portal.errors import Gone, NotFound, Unavailable
 from portal.gallery import places
 from portal.gallery.disposal import trash_image
@@ -59,7 +59,7 @@ async def repair_original(finding: FindingView, room: Room) -> Outcome:
         return await _place(finding, original, source, room)
     if seen.is_there and seen.sha256 is None:
         return refused("trash", "The disk cannot read its bytes, and no others are known. Look at the disk first.")
-    if await is_away(room.backups):
+    if await room.backups.is_away():
         return refused(
             "trash", "The disk for backups is not mounted, which may hold its bytes. Mount it, or remove its folder."
         )
@@ -73,7 +73,7 @@ async def _find_source(original: Original, room: Room) -> Source | None:
     newest = await read_newest(room.backups, original.sha256) if held else None
     if newest is None:
         return None
-    return Source("heal", f"Healed from the backup's object of {newest[0].put_at:%Y-%m-%d %H:%M} UTC.")
+    return Source("heal", f"Healed from the backup's object of {newest[0].modified_at:%Y-%m-%d %H:%M} UTC.")
 
 
 async def _in_the_store(original: Original, room: Room) -> AsyncIterator[Source]:

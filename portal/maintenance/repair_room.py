@@ -10,6 +10,7 @@ from uuid import UUID
 from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record
+from portal.backups.destination import Destination, destination_of
 from portal.gallery.views import decoded
 from portal.imaging.pool import RenderPool
 from portal.imaging.render import Rendered
@@ -50,7 +51,7 @@ class Room:
     store: Store
     pool: RenderPool
     quarantine: Store
-    backups: Store
+    backups: Destination
     actor: Actor
     dry_run: bool
     foresight: Foresight = field(default_factory=Foresight)
@@ -61,7 +62,7 @@ class Room:
         await store.check_marker()
         folder = settings.quarantine_dir
         quarantine = Store(folder) if dry_run else await open_quarantine(folder)
-        return cls(settings, store, pool, quarantine, Store(settings.backup_dir), actor, dry_run)
+        return cls(settings, store, pool, quarantine, destination_of(settings), actor, dry_run)
 
     @property
     def grace(self) -> timedelta:

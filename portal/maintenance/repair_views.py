@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from portal import database
+from portal.backups.destination import destination_of
 from portal.backups.objects import find_objects
 from portal.entities.kinds import EntityRef
 from portal.gallery.views import ImageView, image_view
@@ -22,7 +23,6 @@ from portal.maintenance.repair import REPAIR, VERBS
 from portal.maintenance.repair_objects import find_owner
 from portal.settings import Settings
 from portal.storage.links import Links
-from portal.storage.store import Store
 
 EACH_KIND: Final = 3  # findings shown of each kind before one is chosen
 A_PAGE: Final = 20
@@ -250,7 +250,7 @@ async def _proposed(finding: FindingView, sha256: Any, settings: Settings) -> st
     )
     if elsewhere:
         return "relink"
-    return "heal" if await find_objects(Store(settings.backup_dir), sha256) else "trash"
+    return "heal" if await find_objects(destination_of(settings), sha256) else "trash"
 
 
 def _moment(text: Any) -> dt.datetime | None:

@@ -10,7 +10,9 @@ import pytest
 
 from portal import database
 from portal.audit.actors import SYSTEM
-from portal.backups.objects import find_objects, object_key, put_file, put_object, read_newest
+from portal.backups.destination import Folder
+from portal.backups.layout import object_key
+from portal.backups.objects import find_objects, put_object, read_newest
 from portal.entities.kinds import EntityRef
 from portal.errors import Unavailable
 from portal.gallery.disposal import restore_image
@@ -20,7 +22,7 @@ from portal.gallery.service import change_image
 from portal.maintenance.quarantine import list_quarantined, undo
 from portal.maintenance.repair import Selection
 from portal.settings import Settings
-from portal.storage.store import MARKER, Store
+from portal.storage.store import MARKER
 from tests import samples
 from tests.factories import Studio, make_entity
 from tests.repairing import ADMIN, Workshop, actions, original, rendition
@@ -356,14 +358,12 @@ async def test_nothing_is_touched_while_a_disk_is_away(workshop: Workshop, image
 
 
 async def test_the_room_of_backups_finds_what_was_put_there(config: Settings) -> None:
-    backups = Store(config.backup_dir)
+    backups = Folder(config.backup_dir)
     assert await find_objects(backups, "0" * 64) == []
     await backups.open_root()
     data = samples.jpeg()
     sha256 = await put_object(backups, "invoices", data)
-    picture = config.data_dir / "picture.jpg"
-    picture.write_bytes(data)
-    assert await put_file(backups, "customers", picture) == sha256
+    assert await put_object(backups, "customers", data) == sha256
     assert {held.key.split("/")[0] for held in await find_objects(backups, sha256)} == {"invoices", "customers"}
     (config.backup_dir / object_key("invoices", sha256)).write_bytes(b"rotten")
     newest = await read_newest(backups, sha256)

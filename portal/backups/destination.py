@@ -1,0 +1,184 @@
+"""Where backups lie: a folder, or a bucket of any kind that obstore speaks. Keys are those of `layout`.
+
+What raises Unavailable or DiskFull does so in words for people. Nothing that is put is ever seen half, and what a put has
+acknowledged survives a power cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import stat
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Final, Protocol
+
+from portal.backups.layout import object_key
+from portal.errors import Gone
+from portal.settings import Settings
+from portal.storage.disk import plain_words
+from portal.storage.store import MARKER, ObjectEntry, Store
+from portal.storage.walk import walk
+
+PIECE: Final = 1024 * 1024
+_CHUNK: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Bytes that a backup needs: by SHA-256, and where in the portal's store they lie."""
+
+    entity_type: str
+    sha256: str
+    bytes: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Bytes that the store does not have, or no longer as they were."""
+
+    wanted: Wanted
+    reason: str
+
+
+class Destination(Protocol):
+    @property
+    def words(self) -> str:
+        """How people know it: a path, or a URL without secrets."""
+        ...
+
+    async def open_root(self) -> None:
+        """Make or recognise it. Raises Unavailable where it is not reached, or not mounted."""
+        ...
+
+    async def is_away(self) -> bool:
+        """Is it there, but not what was opened once (a disk that is not mounted), or out of reach?"""
+        ...
+
+    async def check(self) -> None:
+        """Raises Unavailable when it is away."""
+        ...
+
+    async def stat(self, key: str) -> ObjectEntry | None: ...
+
+    async def read(self, key: str) -> bytes:
+        """Raises Gone when it is not there."""
+        ...
+
+    def pieces(self, key: str) -> AsyncIterator[bytes]:
+        """Raises Gone when it is not there."""
+        ...
+
+    async def put(self, key: str, data: bytes) -> None:
+        """One of this name is replaced, whole."""
+        ...
+
+    async def put_file(self, key: str, path: Path) -> None:
+        """A whole file, of any length; it stays where it is."""
+        ...
+
+    async def take(self, source: Store, wanted: Sequence[Wanted]) -> list[Lost]:
+        """Copy these objects, some hundreds at a time; what was read is compared with its SHA-256 before it gets its name."""
+        ...
+
+    def listed(self, prefix: str = "") -> AsyncIterator[list[ObjectEntry]]:
+        """What lies below `prefix` (a folder's key, or all), in no order, a thousand at a time; drafts in temp/ too."""
+        ...
+
+    async def delete(self, keys: Iterable[str]) -> int:
+        """How many were there; those that are missing are fine."""
+        ...
+
+    async def free_bytes(self) -> int | None:
+        """None where nobody knows."""
+        ...
+
+
+class Folder:
+    """A folder, on a disk of any kind; its marker says that the disk is mounted."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = Store(root)
+
+    @property
+    def words(self) -> str:
+        return str(self.store.root)
+
+    async def open_root(self) -> None:
+        await self.store.open_root()
+
+    async def is_away(self) -> bool:
+        root = self.store.root
+        return await asyncio.to_thread(lambda: root.is_dir() and not (root / MARKER).is_file())
+
+    async def check(self) -> None:
+        await self.store.check_marker()
+
+    async def stat(self, key: str) -> ObjectEntry | None:
+        return await asyncio.to_thread(self._stat, key)
+
+    def _stat(self, key: str) -> ObjectEntry | None:
+        try:
+            seen = os.stat(self.store.path_of(key), follow_symlinks=False)
+        except OSError:  # of what the disk does not show there is none
+            return None
+        if not stat.S_ISREG(seen.st_mode):
+            return None
+        return ObjectEntry(key, seen.st_size, datetime.fromtimestamp(seen.st_mtime, UTC))
+
+    async def read(self, key: str) -> bytes:
+        return await self.store.read(key)
+
+    async def pieces(self, key: str) -> AsyncIterator[bytes]:
+        reader = await self.store.open(key)
+        with reader:
+            while piece := await asyncio.to_thread(self._piece, reader.fileno()):
+                yield piece
+
+    def _piece(self, file: int) -> bytes:
+        with plain_words():
+            return self.store.disk.read(file, PIECE)
+
+    async def put(self, key: str, data: bytes) -> None:
+        await self.store.put(key, data)
+
+    async def put_file(self, key: str, path: Path) -> None:
+        await self.store.put(key, await asyncio.to_thread(path.read_bytes))
+
+    async def take(self, source: Store, wanted: Sequence[Wanted]) -> list[Lost]:
+        return [lost for each in wanted if (lost := await take_one(self, source, each))]
+
+    async def listed(self, prefix: str = "") -> AsyncIterator[list[ObjectEntry]]:
+        await self.check()
+        entries = walk(self.store.disk, self.store.root / prefix)
+        while chunk := await asyncio.to_thread(lambda: list(islice(entries, _CHUNK))):
+            below = f"{prefix}/" if prefix else ""
+            yield [ObjectEntry(f"{below}{each.key}", each.bytes, each.modified_at) for each in chunk]
+        await self.check()  # of a disk that went away meanwhile the rest has only seemed to be empty
+
+    async def delete(self, keys: Iterable[str]) -> int:
+        return await self.store.delete(keys)
+
+    async def free_bytes(self) -> int | None:
+        return await self.store.free_bytes()
+
+
+async def take_one(destination: Destination, source: Store, wanted: Wanted) -> Lost | None:
+    try:
+        data = await source.read(wanted.key)
+    except Gone as error:
+        return Lost(wanted, error.message)
+    if await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest()) != wanted.sha256:
+        return Lost(wanted, "The bytes are no longer what they were.")
+    await destination.put(object_key(wanted.entity_type, wanted.sha256), data)
+    return None
+
+
+def destination_of(settings: Settings) -> Destination:
+    """Not opened yet."""
+    return Folder(settings.backup_dir)

@@ -1,0 +1,14 @@
+"""The jobs of backups: every kind, and what runs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from portal.imaging.pool import RenderPool
+from portal.jobs.queue import Task
+from portal.settings import Settings
+from portal.storage.store import Store
+
+
+def backup_tasks(settings: Settings, store: Store, pool: RenderPool) -> Mapping[str, Task]:
+    return {}
