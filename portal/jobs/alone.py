@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from portal import database
-from portal.errors import Running
+from portal.errors import Running, Unavailable
 
 
 class Turn(NamedTuple):
@@ -32,23 +32,51 @@ RESTORE: Final = Turn("A restore", 7_310_017)
 PRUNE: Final = Turn("A pruning of backups", 7_310_018)
 DRILL: Final = Turn("A drill", 7_310_019)
 IMPORT: Final = Turn("An import of a folder", 7_310_020)
+BACKUPS_USED: Final = Turn("Work on backups", 7_310_021)  # shared by all but a pruning: backups.in_use
 
 _HOLDER = """
-    SELECT a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    SELECT min(a.backend_start) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
     WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = $1::bigint AND l.objsubid = 1
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
 
+class Hold:
+    """A turn, for as long as its connection lives."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def check(self) -> None:
+        """To be asked before what can't be undone. Raises Unavailable where the turn was lost with its connection."""
+        try:
+            await self._connection.execute("SELECT 1")
+        except (*database.AWAY, OSError) as error:
+            raise Unavailable("The database was away meanwhile. Start it again.") from error
+
+
 @contextlib.asynccontextmanager
-async def alone(turn: Turn) -> AsyncIterator[None]:
+async def alone(turn: Turn) -> AsyncIterator[Hold]:
     """Raises Running while any process has this turn."""
+    async with _held(turn, "SELECT pg_try_advisory_lock($1)") as hold:
+        yield hold
+
+
+@contextlib.asynccontextmanager
+async def together(turn: Turn) -> AsyncIterator[Hold]:
+    """Any number at once. Raises Running while one has this turn alone."""
+    async with _held(turn, "SELECT pg_try_advisory_lock_shared($1)") as hold:
+        yield hold
+
+
+@contextlib.asynccontextmanager
+async def _held(turn: Turn, ask: str) -> AsyncIterator[Hold]:
     connection = await asyncpg.connect(**database.DB.config)
     try:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", turn.lock):
+        if not await connection.fetchval(ask, turn.lock):
             await refuse_while_running(turn)
             raise Running(f"{turn.name} was running until just now. Start it again.")
-        yield
+        yield Hold(connection)
     finally:
         await connection.close()
 
