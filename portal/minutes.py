@@ -5,10 +5,8 @@ Routes as templates, stages, counts and seconds; nothing of who asked, of addres
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,6 +15,7 @@ from uuid_utils.compat import uuid7
 
 from portal import database
 from portal.histogram import Histogram, Timings
+from portal.regularly import regularly
 
 log = structlog.get_logger()
 
@@ -45,28 +44,15 @@ class Minutes:
         self._minute = _this_minute()
         self._before: dict[str, Histogram] = {}
         self._pending: dict[datetime, list[Row]] = {}
-        self._ending = asyncio.Event()
 
-    @contextlib.asynccontextmanager
-    async def flushed(self) -> AsyncIterator[None]:
+    def flushed(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Written down every few seconds inside, and once more at the end."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            self._ending.set()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(task, LAST_FLUSH_SECONDS)
-
-    async def _run(self) -> None:
-        is_last = False
-        while not is_last:
-            with contextlib.suppress(TimeoutError):
-                is_last = await asyncio.wait_for(self._ending.wait(), self._flush_seconds)
-            try:
-                await self.flush()
-            except Exception as error:  # whatever it is: what was counted is kept, and tried again
-                log.warning("timings not written", error=repr(error))
+        return regularly(
+            "timings not written",
+            lambda is_last: self.flush(),
+            seconds=self._flush_seconds,
+            last_seconds=LAST_FLUSH_SECONDS,
+        )
 
     async def flush(self) -> None:
         """Raises what the database raises; the last hour is kept then."""

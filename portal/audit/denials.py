@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -19,6 +18,7 @@ import structlog
 from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record, request_id
+from portal.regularly import regularly
 
 log = structlog.get_logger()
 
@@ -58,7 +58,6 @@ class Denials:
         self._minute = 0
         self._of_actor: Counter[str] = Counter()
         self._turn = asyncio.Lock()
-        self._ending = asyncio.Event()
 
     def note(self, actor: Actor | None, refusal_of: tuple[str, str, int, str], request: str | None) -> None:
         """`refusal_of`: method, route's template, status, code. A few dictionary look-ups, and no await."""
@@ -84,27 +83,15 @@ class Denials:
             self._lines.append(_Line(refusal, None, count))
             del self._counts[refusal]
 
-    @contextlib.asynccontextmanager
-    async def written(self) -> AsyncIterator[None]:
+    def written(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Written down every second inside, counts every minute, and all once more at the end."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            self._ending.set()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(task, LAST_WRITE_SECONDS)
+        return regularly(
+            "denials not written", self._turn_and_write, seconds=self._write_seconds, last_seconds=LAST_WRITE_SECONDS
+        )
 
-    async def _run(self) -> None:
-        is_last = False
-        while not is_last:
-            with contextlib.suppress(TimeoutError):
-                is_last = await asyncio.wait_for(self._ending.wait(), self._write_seconds)
-            self._turn_minute()
-            try:
-                await self.write(counts=is_last)
-            except Exception as error:  # whatever it is: the lines are kept, and tried again
-                log.warning("denials not written", error=repr(error), waiting=len(self._lines))
+    async def _turn_and_write(self, is_last: bool) -> None:
+        self._turn_minute()
+        await self.write(counts=is_last)
 
     async def write(self, *, counts: bool = True) -> None:
         """All that waits, in one transaction; with `counts` those of this minute too. Raises what the database raises."""

@@ -19,6 +19,7 @@ import structlog
 
 from portal import database
 from portal.errors import Unavailable
+from portal.regularly import regularly
 
 log = structlog.get_logger()
 
@@ -98,7 +99,6 @@ class Usage:
         self._sent: _Counts | None = None  # on its way to the database, unchanged until it is known to be there
         self._dropped = 0
         self._turn = asyncio.Lock()
-        self._ending = asyncio.Event()
 
     def count(self, image_id: UUID, size: str, media_type: bytes, bytes_sent: int, is_hit: bool) -> None:
         """One picture was sent. On the hot path: a few dictionary look-ups, and no await."""
@@ -123,35 +123,19 @@ class Usage:
         _, (served, _) = self._counts.images.popitem(last=False)
         self._dropped += served
 
-    @contextlib.asynccontextmanager
-    async def flushed(self) -> AsyncIterator[None]:
+    def flushed(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Written down every few seconds inside, and once more at the end."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            self._ending.set()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(task, LAST_FLUSH_SECONDS)
+        return regularly(
+            "usage not written", self._flush_and_tell, seconds=self._flush_seconds, last_seconds=LAST_FLUSH_SECONDS
+        )
 
-    async def _run(self) -> None:
-        is_last = False
-        while not is_last:
-            with contextlib.suppress(TimeoutError):
-                is_last = await asyncio.wait_for(self._ending.wait(), self._flush_seconds)
-            await self._try_to_flush()
-
-    async def _try_to_flush(self) -> None:
+    async def _flush_and_tell(self, is_last: bool) -> None:
         try:
             await self.flush()
-        except asyncio.CancelledError:
-            log.warning("usage not written", error=f"no answer within {LAST_FLUSH_SECONDS:g} seconds")
-            raise
-        except Exception as error:  # whatever it is: the counts are kept, and tried again
-            log.warning("usage not written", error=repr(error))
-        if self._dropped:
-            log.warning("usage of single images dropped", served=self._dropped, most=self._most)
-            self._dropped = 0
+        finally:
+            if self._dropped:
+                log.warning("usage of single images dropped", served=self._dropped, most=self._most)
+                self._dropped = 0
 
     async def flush(self) -> None:
         """Write all that is counted, each count once. Raises what the database raises; then nothing is lost."""
