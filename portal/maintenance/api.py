@@ -15,11 +15,10 @@ from portal.jobs.alone import refuse_while_running
 from portal.jobs.progress import start_job
 from portal.maintenance.cleanup import CLEANUP
 from portal.maintenance.figures import Figures
-from portal.maintenance.job_api import FINISHED, UNDER_WAY, answer_with
-from portal.maintenance.job_api import job_response as job_response
 from portal.maintenance.queries import ImageUsage, UsageReport, usage_of_image
 from portal.maintenance.statistics import Statistics
 from portal.web.answers import json_response, read_object
+from portal.web.job_answers import FINISHED, UNDER_WAY, answer_with
 from portal.web.openapi import json_operation
 from portal.web.parameters import Http, PathText, TheActor, TheLinks
 

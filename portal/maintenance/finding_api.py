@@ -17,13 +17,12 @@ from portal.integrity.findings import KINDS, STATES, FindingView, get_finding, l
 from portal.integrity.recheck import RECHECK
 from portal.jobs import alone as turns
 from portal.jobs.alone import refuse_while_running
-from portal.jobs.progress import JobView, get_job, start_job
-from portal.maintenance.api import job_response
+from portal.jobs.progress import JobView, start_job
 from portal.paging import read_limit
 from portal.web.answers import json_response, read_object
+from portal.web.job_answers import answer_with
 from portal.web.openapi import json_operation
 from portal.web.parameters import Cursor, Http, Limit, PathText, TheActor
-from portal.web.preferences import wait_seconds, wait_until
 
 _JOBS: Final = {"full": CHECK, "recheck": RECHECK}
 _FINISHED: Final = ResponseSpec(JobView, description="Finished, well or not: see `state`")
@@ -57,12 +56,7 @@ async def check(request: Http, actor: TheActor) -> Response[bytes]:
     if kind == "full":
         await refuse_while_running(turns.CHECK)
     job_id = await start_job(_JOBS[kind], {}, actor=actor)
-
-    async def is_finished() -> bool:
-        return (await get_job(job_id)).is_finished
-
-    await wait_until(is_finished, wait_seconds(request))
-    return job_response(await get_job(job_id))
+    return await answer_with(request, job_id)
 
 
 @get(

@@ -14,14 +14,14 @@ from portal.integrity.findings import KINDS
 from portal.integrity.recheck import RECHECK
 from portal.jobs import alone as turns
 from portal.jobs.alone import refuse_while_running
-from portal.jobs.progress import get_job, start_job
+from portal.jobs.progress import start_job
 from portal.maintenance import quarantine_pages, repair_api
 from portal.maintenance.repair import REPAIR, Selection
 from portal.maintenance.repair_api import read_selection
 from portal.maintenance.repair_views import findings_panel
 from portal.web.forms import read_form, read_form_lists
+from portal.web.job_answers import wait_for_job
 from portal.web.parameters import PathText, TheActor
-from portal.web.preferences import wait_until
 from portal.web.rendering import AnyRequest, after, page
 
 PATIENCE: Final = 1.5  # seconds that an answer waits for a short job's end
@@ -105,11 +105,7 @@ async def _run(
     request: AnyRequest, job: str, arguments: dict[str, Any], actor: TheActor, kind: str | None
 ) -> Response[Any]:
     job_id = await start_job(job, arguments, actor=actor)
-
-    async def is_finished() -> bool:
-        return (await get_job(job_id)).is_finished
-
-    await wait_until(is_finished, PATIENCE)
+    await wait_for_job(job_id, PATIENCE)
     chosen = kind if kind in KINDS else None
     inputs = await _inputs(request, chosen)
     to = request.app.route_reverse("maintenance:show") + (f"?kind={chosen}" if chosen else "") + "#findings"

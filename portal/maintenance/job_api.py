@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter
 
 from portal.accounts.guards import permit
-from portal.errors import FormError, NotFound
+from portal.errors import FormError
 from portal.gallery.rerender import Pictures, start_rerender
 from portal.jobs.control import cancel_job, retry_job
 from portal.jobs.pauses import Pause, pause, pauses, resume
 from portal.jobs.progress import STATES, JobView, get_job, list_jobs
 from portal.paging import read_limit
-from portal.web.answers import job_url, json_response, read_object
+from portal.web.answers import json_response, read_object
+from portal.web.job_answers import FINISHED, UNDER_WAY, answer_with, read_job_id
 from portal.web.openapi import json_operation
 from portal.web.parameters import Cursor, Http, Limit, PathText, QueryText, TheActor
-from portal.web.preferences import wait_seconds, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,6 @@ class Paused:
     paused: list[Pause]
 
 
-FINISHED: Final = ResponseSpec(JobView, description="Finished, well or not: see `state`")
-UNDER_WAY: Final = ResponseSpec(JobView, description="Under way; `Location` says where to ask")
 InState = Annotated[str | None, QueryParameter(name="state", description=f"One of {', '.join(STATES)}; all without")]
 _PAUSED: Final = ResponseSpec(Paused, description="What is paused now")
 _RERENDER: Final = {"which", "ids", "entity_type", "entity_id", "failed"}
@@ -47,30 +44,6 @@ _RERENDER: Final = {"which", "ids", "entity_type", "entity_id", "failed"}
 def known_kinds(request: Http) -> list[str]:
     parts: Any = request.app.state.parts
     return list(parts.tasks())
-
-
-def read_job_id(text: str) -> UUID:
-    """Raises NotFound for what cannot be a job's id."""
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise NotFound("There is no job with this id.") from error
-
-
-def job_response(job: JobView) -> Response[bytes]:
-    if job.is_finished:
-        return json_response(200, job)
-    return json_response(202, job, {"Location": job_url(job.id)})
-
-
-async def answer_with(request: Http, job_id: UUID) -> Response[bytes]:
-    """The job, as soon as it is finished or `Prefer: wait` is over."""
-
-    async def is_finished() -> bool:
-        return (await get_job(job_id)).is_finished
-
-    await wait_until(is_finished, wait_seconds(request))
-    return job_response(await get_job(job_id))
 
 
 @get(

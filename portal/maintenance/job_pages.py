@@ -21,7 +21,7 @@ from portal.jobs.control import cancel_job, requeue, retry_job
 from portal.jobs.lists import unfinished_lines
 from portal.jobs.pauses import EVERY_KIND, Pause, pause, resume
 from portal.jobs.schedules import ScheduleView, list_schedules, run_now
-from portal.maintenance.job_api import known_kinds, read_job_id
+from portal.maintenance.job_api import known_kinds
 from portal.maintenance.job_lists import (
     FEW,
     PAGE,
@@ -42,6 +42,7 @@ from portal.maintenance.live import Live
 from portal.storage.links import Links
 from portal.web.forms import read_form
 from portal.web.heads import method_of
+from portal.web.job_answers import read_job_id
 from portal.web.parameters import PathText, TheActor, TheLinks
 from portal.web.rendering import AnyRequest, Toast, after, page
 

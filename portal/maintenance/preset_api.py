@@ -12,7 +12,6 @@ from portal.accounts.guards import permit
 from portal.errors import FormError
 from portal.gallery.presets import presets_in_force
 from portal.jobs.progress import JobView, get_job
-from portal.maintenance.api import job_response
 from portal.maintenance.preset_changes import (
     FIELDS,
     PresetList,
@@ -25,6 +24,7 @@ from portal.maintenance.preset_changes import (
 )
 from portal.maintenance.preset_estimate import Estimate, estimate_change
 from portal.web.answers import json_response, read_object
+from portal.web.job_answers import job_response
 from portal.web.openapi import json_operation
 from portal.web.parameters import Http, PathText, TheActor, ThePool, TheSettings, TheStore
 

@@ -6,7 +6,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from litestar import Response, Router, post
-from litestar.openapi import ResponseSpec
 
 from portal.accounts.guards import permit
 from portal.entities.kinds import EntityRef, parse_ref
@@ -14,13 +13,12 @@ from portal.errors import FormError, NoSuchEntity
 from portal.integrity.findings import KINDS, get_finding
 from portal.jobs import alone as turns
 from portal.jobs.alone import refuse_while_running
-from portal.jobs.progress import JobView, get_job, start_job
-from portal.maintenance.api import job_response
+from portal.jobs.progress import start_job
 from portal.maintenance.repair import REPAIR, Selection
 from portal.web.answers import read_object
+from portal.web.job_answers import FINISHED, UNDER_WAY, answer_with
 from portal.web.openapi import json_operation
 from portal.web.parameters import Http, TheActor
-from portal.web.preferences import wait_seconds, wait_until
 
 MOST_IDS: Final = 200
 _FIELDS: Final = {"dry_run", "finding_ids", "kinds", "adopt_into"}
@@ -36,10 +34,7 @@ _FIELDS: Final = {"dry_run", "finding_ids", "kinds", "adopt_into"}
     " kind what was planned, repaired, refused (with reasons) and gone, and lists the first 200 outcomes.",
     status_code=202,
     operation_class=json_operation({"dry_run": True, "kinds": ["missing_object"]}, required=[]),
-    responses={
-        200: ResponseSpec(JobView, description="Finished, well or not: see `state`"),
-        202: ResponseSpec(JobView, description="Under way; `Location` says where to ask"),
-    },
+    responses={200: FINISHED, 202: UNDER_WAY},
     **permit("admin", problems=(404, 409)),
 )
 async def repair(request: Http, actor: TheActor) -> Response[bytes]:
@@ -52,12 +47,7 @@ async def repair(request: Http, actor: TheActor) -> Response[bytes]:
         await get_finding(finding_id)
     await refuse_while_running(turns.REPAIR)
     job_id = await start_job(REPAIR, {"dry_run": dry_run, **selection.arguments()}, actor=actor)
-
-    async def is_finished() -> bool:
-        return (await get_job(job_id)).is_finished
-
-    await wait_until(is_finished, wait_seconds(request))
-    return job_response(await get_job(job_id))
+    return await answer_with(request, job_id)
 
 
 def read_selection(sent: dict[str, Any]) -> Selection:

@@ -11,13 +11,13 @@ from portal.accounts.guards import permit
 from portal.audit.actors import Actor
 from portal.jobs import alone as turns
 from portal.jobs.alone import refuse_while_running
-from portal.jobs.progress import get_job, start_job
+from portal.jobs.progress import start_job
 from portal.maintenance.cleanup import CLEANUP
 from portal.maintenance.figures import Figures
 from portal.maintenance.room import room
 from portal.maintenance.storage_view import storage_view
+from portal.web.job_answers import wait_for_job
 from portal.web.parameters import TheActor
-from portal.web.preferences import wait_until
 from portal.web.rendering import AnyRequest, after, page
 
 PATIENCE: Final = 1.5  # seconds that an answer waits for a short job's end
@@ -57,11 +57,7 @@ async def clean_up(request: AnyRequest, actor: TheActor) -> Response[Any]:
 async def _start(request: AnyRequest, actor: Actor, *, dry_run: bool) -> Response[Any]:
     await refuse_while_running(turns.CLEANUP)
     job_id = await start_job(CLEANUP, {"dry_run": dry_run}, actor=actor)
-
-    async def is_done() -> bool:
-        return (await get_job(job_id)).is_finished
-
-    await wait_until(is_done, PATIENCE)
+    await wait_for_job(job_id, PATIENCE)
     to = f"{request.app.route_reverse('maintenance:show')}#cleanup"
     return await after(request, _FRAGMENT, to=to, **await cleanup_inputs(request))
 
