@@ -13,12 +13,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 from piccolo.apps.migrations.commands.forwards import run_forwards
+from piccolo.apps.migrations.tables import Migration
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
 from portal.embedded import EmbeddedServer
@@ -137,8 +138,34 @@ class SafeTransaction(PostgresTransaction):
             await (self.commit() if error is None else self.rollback())
 
 
+class _Place(NamedTuple):
+    config: dict[str, Any]
+    pool: Any
+
+
+_place: ContextVar[_Place | None] = ContextVar("place", default=None)  # None: the portal's own tables
+
+
 class SafeEngine(PostgresEngine):
-    """Connects only when asked to: importing a table needs no server."""
+    """Connects only when asked to: importing a table needs no server. `config` and `pool` are those of `elsewhere` inside it."""
+
+    _own = _Place({}, None)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return (_place.get() or self._own).config
+
+    @config.setter
+    def config(self, value: dict[str, Any]) -> None:
+        self._own = self._own._replace(config=value)
+
+    @property
+    def pool(self) -> Any:
+        return (_place.get() or self._own).pool
+
+    @pool.setter
+    def pool(self, value: Any) -> None:
+        self._own = self._own._replace(pool=value)
 
     async def check_version(self) -> None:
         return None
@@ -272,6 +299,26 @@ async def open_database(settings: Settings, *, size: int = 8, warm: bool = False
         yield
 
 
+@contextlib.asynccontextmanager
+async def elsewhere(schema: str, *, size: int = 4) -> AsyncIterator[None]:
+    """Inside, and in tasks begun there, every statement and connection finds the tables of this schema, and never the
+    portal's own; what others do meanwhile is untouched. Advisory locks and notices are the whole database's.
+
+    `migrate` makes its tables. Raises RuntimeError in an open transaction, which would stay where it is.
+    """
+    if DB.current_transaction.get() is not None:
+        raise RuntimeError("an open transaction cannot go elsewhere")
+    settings = {**DB.config.get("server_settings", {}), "search_path": schema}
+    config = {**DB.config, "server_settings": settings}
+    pool = await asyncpg.create_pool(**config, min_size=1, max_size=size)
+    mark = _place.set(_Place(config, pool))
+    try:
+        yield
+    finally:
+        _place.reset(mark)
+        await _close(pool)
+
+
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -279,8 +326,11 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 async def _close_pool() -> None:
     pool, DB.pool = DB.pool, None
-    if pool is None:
-        return
+    if pool is not None:
+        await _close(pool)
+
+
+async def _close(pool: Any) -> None:
     try:
         await asyncio.wait_for(pool.close(), timeout=5)
     except TimeoutError:
@@ -310,6 +360,7 @@ async def migrate() -> None:
         output = io.StringIO()
         with contextlib.redirect_stdout(output), patience(MIGRATION_SECONDS):
             async with transaction():
+                await Migration.create_table(if_not_exists=True)  # Piccolo looks for it in `public` alone
                 result = await run_forwards("all")
                 if not result.success:
                     raise Unavailable(f"The database could not be migrated: {result.message}")
