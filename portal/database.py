@@ -164,7 +164,7 @@ class SafeEngine(PostgresEngine):
         return (_place.get() or self._own).pool
 
     @pool.setter
-    def pool(self, value: Any) -> None:
+    def pool(self, value: Any) -> None:  # type: ignore[override] - a property, so that it is another one inside `elsewhere`
         self._own = self._own._replace(pool=value)
 
     async def check_version(self) -> None:
