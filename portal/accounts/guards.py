@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Literal
 
-from portal.accounts.service import Session
+from portal.accounts.service import Session, confirm_password
 from portal.audit.actors import Actor, Role
 from portal.errors import Forbidden, Unauthenticated
 
@@ -58,9 +58,25 @@ def admin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -
 
 def confirmed(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Beside `admin`, for what cannot be undone: a person has given the password in the last 15 minutes."""
-    found = connection.scope.get("auth")
-    if isinstance(found, Session) and not found.is_confirmed():
+    refuse_unconfirmed(connection)
+
+
+def refuse_unconfirmed(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """The same, where only some requests of a route cannot be undone. Raises Forbidden."""
+    if needs_password(connection):
         raise Forbidden("Give your password again for this.", confirm=True)
+
+
+def needs_password(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """A token is asked for none."""
+    found = connection.scope.get("auth")
+    return isinstance(found, Session) and not found.is_confirmed()
+
+
+async def confirm_with(connection: ASGIConnection[Any, Any, Any, Any], password: str) -> None:
+    """Where it must be given again, this is what a form has brought. Raises FormError for `current`, RateLimited."""
+    if needs_password(connection):
+        await confirm_password(session_of(connection), password)
 
 
 def _require(connection: ASGIConnection[Any, Any, Any, Any], role: Role) -> None:

@@ -116,7 +116,7 @@ async def read_upload(
     Raises BadRequest for a broken body, UnsupportedFormat for another content type, TooLarge when everything together
     is too much, Forbidden; DiskFull and Unavailable when the files cannot be written.
     """
-    parser = _parser(request)
+    parser = multipart_parser(request)
     most = most_bytes(max_bytes, max_files)
     if announced_bytes(request) > most:
         raise TooLarge(f"This is more than the {most // 2**20} MB that are taken at once.")
@@ -129,7 +129,7 @@ async def read_upload(
         await reader.remove_files()
 
 
-def _parser(request: AnyRequest) -> PushMultipartParser:
+def multipart_parser(request: AnyRequest) -> PushMultipartParser:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != "multipart/form-data":
         raise UnsupportedFormat("Send the file as multipart/form-data.")
@@ -161,7 +161,7 @@ async def _read_all(
 ) -> None:
     received = 0
     try:
-        async for chunk in _chunks(request):
+        async for chunk in sent_pieces(request):
             received += len(chunk)
             if received > most:
                 raise TooLarge(f"This is more than the {most // 2**20} MB that are taken at once.")
@@ -174,7 +174,7 @@ async def _read_all(
         raise BadRequest("The upload cannot be read: it is cut off or not valid multipart/form-data.") from error
 
 
-async def _chunks(request: AnyRequest) -> AsyncIterator[bytes]:
+async def sent_pieces(request: AnyRequest) -> AsyncIterator[bytes]:
     """Straight from the server: Litestar's own stream would hold uploads to the limit of other requests."""
     while True:
         message: Any = await request.receive()
