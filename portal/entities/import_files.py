@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal
 
@@ -69,35 +70,59 @@ def _not_utf8(line: int) -> FormError:
     return FormError({"file": f"Line {line} is not UTF-8, so letters such as é would be lost. {_SAVE_AS}"})
 
 
-def _csv_rows(file: BinaryIO) -> Iterator[Row]:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of CSV by the number of its first line in the file; `problem` says why it has no cells."""
+
+    number: int
+    cells: list[str]
+    problem: str = ""
+
+
+def csv_lines(file: BinaryIO) -> Generator[Line]:
+    """The header, then what is not empty; commas, semicolons or tabs between cells. Blocking. Raises FormError."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
         first = text.readline(LONGEST_LINE)
-        delimiter = ";" if ";" in first and "," not in first else ","
-        header = _header(first, delimiter)
+        delimiter = next((sign for sign in ",;\t" if sign in first), ",")
+        yield Line(1, _header_cells(first, delimiter))
         reader = csv.reader(iter(lambda: text.readline(LONGEST_LINE), ""), delimiter=delimiter, strict=True)
         while True:
-            line = reader.line_num + 2  # line_num counts what was read after the header
+            number = reader.line_num + 2  # line_num counts what was read after the header
             try:
                 cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Row(line, None, f"This line is not CSV: {error}.")
+                yield Line(number, [], f"This line is not CSV: {error}.")
                 continue
             if any(cell.strip() for cell in cells):
-                yield _csv_row(line, header, cells)
+                yield Line(number, cells)
     finally:
         text.detach()  # the file belongs to who opened it
 
 
-def _header(first: str, delimiter: str) -> list[str]:
-    """Raises FormError for a header that names no id, something unknown or something twice."""
+def _header_cells(first: str, delimiter: str) -> list[str]:
     try:
         cells = next(csv.reader([first.rstrip("\r\n")], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
         raise FormError({"file": f"The first line is not CSV: {error}."}) from error
     names = [cell.strip() for cell in cells]
+    twice = [name for name in names if name and names.count(name) > 1]
+    if twice:
+        raise FormError({"file": f"The column {twice[0][:100]!r} stands there twice."})
+    return names
+
+
+def _csv_rows(file: BinaryIO) -> Iterator[Row]:
+    with contextlib.closing(csv_lines(file)) as lines:
+        header = _checked(next(lines).cells)
+        for line in lines:
+            yield Row(line.number, None, line.problem) if line.problem else _csv_row(line.number, header, line.cells)
+
+
+def _checked(names: list[str]) -> list[str]:
+    """Raises FormError for a header that names no id, or something unknown."""
     missing = [name for name in ("type", "id") if name not in names]
     if missing:
         raise FormError({"file": f"The first line names the columns; {' and '.join(missing)} must be among them."})
@@ -105,9 +130,6 @@ def _header(first: str, delimiter: str) -> list[str]:
     if unknown:
         may = f"{', '.join(COLUMNS)} or attr:NAME for an attribute"
         raise FormError({"file": f"There is no column {unknown[0][:100]!r}. Use {may}."})
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise FormError({"file": f"The column {twice[0][:100]!r} stands there twice."})
     return names
 
 

@@ -6,6 +6,7 @@ A row says only what its columns say: what the file does not mention stays as it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import itertools
 from collections.abc import Iterator, Mapping
@@ -61,10 +62,11 @@ class _NothingApplied(Exception):
 
 
 async def import_rows(
-    stream: BinaryIO | bytes, kind: ImportKind, actor: Actor, *, strict: bool = False
+    stream: BinaryIO | bytes, kind: ImportKind, actor: Actor, *, strict: bool = False, dry_run: bool = False
 ) -> ImportReport:
     """Create or change entities row by row, each in its own transaction; `strict`: all in one, nothing on any error.
 
+    `dry_run` tells what would be, each row for itself, and takes it back.
     Raises FormError for a file that cannot be read at all: not UTF-8, no usable header.
     """
     file = io.BytesIO(stream) if isinstance(stream, bytes) else stream
@@ -73,7 +75,7 @@ async def import_rows(
     report = ImportReport()
     try:
         if not strict:
-            await _apply_all(rows, actor, report)
+            await _apply_all(rows, actor, report, dry_run=dry_run)
             return report
         try:
             async with database.transaction():
@@ -87,7 +89,7 @@ async def import_rows(
         forget_counts()
 
 
-async def _apply_all(rows: Iterator[Row], actor: Actor, report: ImportReport) -> None:
+async def _apply_all(rows: Iterator[Row], actor: Actor, report: ImportReport, *, dry_run: bool = False) -> None:
     seen: dict[str, int] = {}
     while batch := await asyncio.to_thread(lambda: list(itertools.islice(rows, ROWS_AT_ONCE))):
         for row in batch:
@@ -95,10 +97,13 @@ async def _apply_all(rows: Iterator[Row], actor: Actor, report: ImportReport) ->
                 if row.data is None:
                     raise ValueError(row.problem)
                 ref, fields = _split(row.data)
-                async with database.transaction():
-                    report.count(await _apply(ref, fields, actor))
+                with contextlib.suppress(_NothingApplied):
+                    async with database.transaction():
+                        report.count(await _apply(ref, fields, actor))
+                        if dry_run:
+                            raise _NothingApplied
             except (PortalError, ValueError) as error:
-                report.refuse(row.line, _sentence(error))
+                report.refuse(row.line, sentence(error))
                 continue
             before = seen.get(str(ref))
             if before is not None and len(report.repeated) < MOST_REPORTED:
@@ -106,7 +111,8 @@ async def _apply_all(rows: Iterator[Row], actor: Actor, report: ImportReport) ->
             seen[str(ref)] = row.line
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """What is wrong with a row, fields named."""
     if isinstance(error, FormError):
         return " ".join(f"{name}: {message}" for name, message in error.errors.items())
     return error.message if isinstance(error, PortalError) else str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,13 +34,14 @@ class ReceivedPicture:
 
 @dataclass(frozen=True, slots=True)
 class PictureFields:
-    """What may be said about a picture while it is added."""
+    """What may be said about a picture while it is added. `more`: other columns, out of `read_metadata`."""
 
     alt_text: str | None = None
     caption: str | None = None
     tags: tuple[str, ...] = ()
     is_primary: bool = False
     allow_duplicate: bool = False
+    more: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def read_picture_fields(fields: Mapping[str, str]) -> PictureFields:

@@ -52,12 +52,14 @@ async def add_image(
     """Verify, store the bytes, then row and job in one transaction; the id is durable when this returns.
 
     With a `claim`, a part that an interrupted first try had stored already gives its id again.
-    Raises FileRefused, NoSuchEntity, Duplicate (with `image_id`), Busy, DiskFull, Unavailable; then nothing is kept.
+    Raises FileRefused, NoSuchEntity, Duplicate (with `image_id`), FormError (edits that leave nothing), Busy, DiskFull,
+    Unavailable; then nothing is kept.
     """
     if claim is not None and part in claim.stored:
         return UUID(claim.stored[part])
     await _refuse_early(ref, received, fields)
     verified = await verify_upload(received, rules, pool)
+    check_edits(fields.more, (verified.width, verified.height))
     image_id = uuid7()
     key = original_key(ref.type, image_id, 1, verified.extension)
     async with store.turn(), database.transaction():
@@ -125,6 +127,7 @@ async def _insert(
             fingerprint=verified.fingerprint,
             exif=json.dumps(verified.exif),
             uploaded_by=actor.name,
+            **fields.more,
         )
     )
     if fields.is_primary:
@@ -192,7 +195,7 @@ def refuse_stale(row: Mapping[str, Any], revision: int | None) -> None:
 
 async def _apply(gallery: places.LockedGallery, row: dict[str, Any], changes: dict[str, Any], actor: Actor) -> None:
     image_id: UUID = row["id"]
-    _check_edits(changes, row)
+    check_edits(changes, (row["width"], row["height"]))
     primary = changes.pop("is_primary", None)
     if primary is not None and primary != row["is_primary"]:
         if not primary:
@@ -212,9 +215,10 @@ async def _apply(gallery: places.LockedGallery, row: dict[str, Any], changes: di
     await record(actor, "image.describe", "image", str(image_id), before=before, after=after)
 
 
-def _check_edits(changes: dict[str, Any], row: dict[str, Any]) -> None:
+def check_edits(changes: Mapping[str, Any], size: tuple[int, int]) -> None:
+    """Do they leave something of a picture of this size? Raises FormError."""
     try:
-        check_size(edits_of(_plain(changes.get("edits"))), (row["width"], row["height"]))
+        check_size(edits_of(_plain(changes.get("edits"))), size)
     except ValueError as error:
         raise FormError({"edits": str(error)}) from error
 

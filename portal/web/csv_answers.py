@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from litestar.response import Stream
 
+from portal.spreadsheets import is_formula
+
 PIECE: Final = 64 * 1024  # characters
 _BOM: Final = "\ufeff"  # else Excel takes UTF-8 for Latin-1
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def csv_response(filename: str, header: Sequence[str], rows: AsyncIterable[Sequence[Any]]) -> Stream:
@@ -48,5 +49,5 @@ def cell(value: Any) -> Any:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
         text = str(value)
-        return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) or text.startswith(_FORMULA) else text
+        return f"'{text}" if is_formula(text) else text
     return value
