@@ -41,13 +41,17 @@ def new_id(now: datetime) -> str:
 
 def time_of_id(backup_id: str) -> datetime:
     """Raises ValueError for what is none."""
-    if not is_id(backup_id):
+    if not _ID.fullmatch(backup_id):
         raise ValueError(f"no id of a backup: {backup_id!r}")
     return datetime.strptime(backup_id[:18], "%Y-%m-%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def is_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None
+    try:
+        time_of_id(text)
+    except ValueError:  # also of a thirteenth month
+        return False
+    return True
 
 
 def folder_of(backup_id: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -17,6 +18,9 @@ from portal.settings import ENTITY_TYPES
 
 FORMAT: Final = 1  # how files lie and what the root says
 SCHEMA: Final = 1  # what the lines of rows say; raised when a table changes, with an upgrade of older lines
+_MEMBER: Final = re.compile(rf"(?:(?:{'|'.join(ENTITY_TYPES)})/)?[A-Za-z_]{{1,40}}\.(?:jsonl|json|txt)", re.ASCII)
+_COUNTS: Final = ("entities", "images", "versions", "objects", "bytes")
+_NUMBERS: Final = (*_COUNTS, "copied_objects", "copied_bytes", "lost", "format", "schema")
 Reason = Literal["asked", "schedule", "restore_point", "import"]
 
 
@@ -84,14 +88,35 @@ def decoded(data: bytes, name: str) -> Root:
                 f"{name} was written by a newer version of the portal ({said['portal_version']}). Update this portal first."
             )
         return _root(said)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Foreign(f"{name} is not the root of a backup of this portal.") from error
 
 
 def _root(said: dict[str, Any]) -> Root:
     times = {name: datetime.fromisoformat(said[name]) for name in ("begun_at", "created_at")}
-    members = {name: Member(**each) for name, each in said["members"].items()}
-    return Root(**{**said, **times, "members": members, "entity_types": tuple(said["entity_types"])})
+    members = {_name(name): Member(**each) for name, each in said["members"].items()}
+    return _checked(Root(**{**said, **times, "members": members, "entity_types": tuple(said["entity_types"])}))
+
+
+def _checked(root: Root) -> Root:
+    """Raises ValueError for what a root of ours cannot say."""
+    held = root.members.values()
+    numbers = [getattr(root, name) for name in _NUMBERS] + [each.bytes for each in held]
+    texts = [root.id, root.reason, root.made_by, root.portal_version, *(each.sha256 for each in held)]
+    if not all(isinstance(each, int) and each >= 0 for each in numbers):
+        raise ValueError("a number is none")
+    if not all(isinstance(each, str) for each in texts):
+        raise ValueError("a text is none")
+    if not set(root.entity_types) <= set(ENTITY_TYPES) or None in (root.begun_at.tzinfo, root.created_at.tzinfo):
+        raise ValueError("unknown entity types, or times without a zone")
+    return root
+
+
+def _name(name: str) -> str:
+    """Raises ValueError for what could lead out of the backup's folder."""
+    if not _MEMBER.fullmatch(name):
+        raise ValueError(f"not a member: {name!r}")
+    return name
 
 
 def _time(value: object) -> str:
