@@ -28,7 +28,7 @@ from portal.storage.walk import ObjectEntry, walk
 MARKER: Final = ".portal-root"
 TURNS: Final = 4
 _NOT_OBJECTS: Final = frozenset({MARKER, "lost+found"})  # what a file system keeps for itself is not ours to read
-_MARKER_TEXT = (
+MARKER_TEXT: Final = (
     b"The image portal keeps its pictures in this folder. Without this file it takes the disk for not mounted.\n"
 )
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -148,7 +148,7 @@ class Store:
         with contextlib.suppress(FileExistsError):  # another process begins the same root
             file = self.disk.open(self.root / MARKER, _CREATE, 0o600)
             try:
-                self.disk.write_all(file, _MARKER_TEXT)
+                self.disk.write_all(file, MARKER_TEXT)
             finally:
                 os.close(file)
 
