@@ -11,7 +11,7 @@ import contextlib
 import io
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, Literal, NamedTuple
 
@@ -50,6 +50,8 @@ AWAY = (
 )
 
 
+# Two transactions have waited for each other, or one for longer than it may: it has done nothing, and may try again.
+CONTENDED = (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
 INTERRUPTED = (TimeoutError, asyncio.CancelledError)
 _releasing: set[asyncio.Task[None]] = set()
 waits: Final = Histogram()  # for a connection of the pool
@@ -104,16 +106,18 @@ def _bounds() -> contextlib.AbstractAsyncContextManager[None]:
 class SafeTransaction(PostgresTransaction):
     """Piccolo's transaction keeps its connection when COMMIT fails or the task is cancelled; this one never does."""
 
+    own: Any = None  # a connection that lives longer than the transaction: whose it is closes it
+
     async def __aenter__(self) -> PostgresTransaction:
         if self._parent is not None:
             return self._parent
-        self.connection = await (_take() if DB.pool is not None else asyncpg.connect(**DB.config))
+        self.connection = self.own or await (_take() if DB.pool is not None else asyncpg.connect(**DB.config))
         try:
             self.transaction = self.connection.transaction()
             async with _bounds():
                 await self.begin()
         except BaseException as error:
-            await _give_back(self.connection, error)
+            await self._let_go(error)
             raise
         self.context = self.engine.current_transaction.set(self)
         return self
@@ -128,8 +132,14 @@ class SafeTransaction(PostgresTransaction):
             raise
         finally:
             self.engine.current_transaction.reset(self.context)
-            await _give_back(self.connection, error)
+            await self._let_go(error)
         return False
+
+    async def _let_go(self, error: BaseException | None) -> None:
+        if self.own is None:
+            await _give_back(self.connection, error)
+        elif isinstance(error, INTERRUPTED):
+            self.own.terminate()  # it may stand in the middle of a statement
 
     async def _end(self, error: Any) -> None:
         if self._committed or self._rolled_back or isinstance(error, INTERRUPTED):
@@ -191,6 +201,22 @@ DB = SafeEngine(config={"database": "portal"})
 def transaction() -> SafeTransaction:
     """One transaction; inside another one it joins that. One query at a time inside."""
     return DB.transaction()
+
+
+@contextlib.asynccontextmanager
+async def session() -> AsyncIterator[Callable[[], SafeTransaction]]:
+    """`transaction()` as above, but all on one connection: temporary tables last from one to the next, until the end."""
+    connection = await asyncpg.connect(**DB.config)
+
+    def on_it() -> SafeTransaction:
+        begun = transaction()
+        begun.own = connection
+        return begun
+
+    try:
+        yield on_it
+    finally:
+        connection.terminate()
 
 
 def connection_of_transaction() -> Any:
