@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from portal import database
+from portal.errors import NotFound
 from portal.jobs.progress import JOB_COLUMNS, JobView, job_view
 from portal.paging import decode_cursor, encode_cursor
 
@@ -117,6 +118,25 @@ async def unfinished_lines() -> list[JobLine]:
         f"{_LINES} WHERE job.state IN ('queued', 'running') ORDER BY job.id DESC LIMIT {MOST_UNFINISHED}"
     )
     return [_line(row) for row in rows]
+
+
+async def newest_lines(kinds: Collection[str], *, limit: int, about: tuple[str, str] | None = None) -> list[JobLine]:
+    """Of these kinds, newest first; `about` is an argument that they must have, with its value."""
+    key, value = about or (None, None)
+    rows = await database.fetch(
+        f"""{_LINES} WHERE job.kind = ANY($1::text[]) AND ($2::text IS NULL OR job.arguments ->> $2 = $3)
+            ORDER BY job.id DESC LIMIT $4""",
+        *(list(kinds), key, value, limit),
+    )
+    return [_line(row) for row in rows]
+
+
+async def line_of_job(job_id: UUID) -> JobLine:
+    """Raises NotFound."""
+    rows = await database.fetch(f"{_LINES} WHERE job.id = $1", job_id)
+    if not rows:
+        raise NotFound("There is no job with this id.")
+    return _line(rows[0])
 
 
 async def queued_of(kind: str, *, active: bool, cursor: str | None, limit: int) -> tuple[list[Queued], str | None]:

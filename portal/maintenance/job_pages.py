@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -37,7 +36,7 @@ from portal.maintenance.job_lists import (
     stamp_of,
     workers_in_words,
 )
-from portal.maintenance.job_words import kind_in_words
+from portal.maintenance.job_words import due_in_words, kind_in_words
 from portal.maintenance.live import Live
 from portal.storage.links import Links
 from portal.web.forms import read_form
@@ -112,16 +111,7 @@ async def _schedules(request: AnyRequest) -> list[dict[str, Any]]:
 
 def _schedule(view: ScheduleView) -> dict[str, Any]:
     names = ("name", "title", "words", "zone", "last_at", "state", "error", "is_running")
-    return {name: getattr(view, name) for name in names} | {"next": _moment(view.next_at)}
-
-
-def _moment(when: datetime | None) -> str:
-    """ "tomorrow 03:00"; in the time zone that it carries."""
-    if when is None:
-        return ""
-    days = (when.date() - datetime.now(when.tzinfo).date()) / timedelta(days=1)
-    day = {0: "today", 1: "tomorrow"}.get(int(days), f"{when:%-d %b}")
-    return f"{day} {when:%H:%M}"
+    return {name: getattr(view, name) for name in names} | {"next": due_in_words(view.next_at)}
 
 
 @get("/maintenance/jobs", name="maintenance:jobs", include_in_schema=False, **permit("viewer"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from portal.maintenance.health.words import size
@@ -23,6 +24,11 @@ KINDS: Final = {
     "seal": "Sealing of the audit",
     "audit_verify": "Verification of the audit",
     "audit_prune": "Removal of the audit's old lines",
+    "backup": "Backup",
+    "backup_verify": "Verification of a backup",
+    "backup_prune": "Removal of old backups",
+    "restore": "Restore from a backup",
+    "drill": "Drill: a restore into scratch",
 }
 _REASONS: Final = {
     "gone": "Original missing",
@@ -111,6 +117,15 @@ def ago(seconds: float) -> str:
 def pause_in_words(seconds: float) -> str:
     """ "40 s", and of what waits for long "3 hours": until it is tried again."""
     return f"{max(round(seconds), 1)} s" if seconds < 120 else _duration(seconds)
+
+
+def due_in_words(when: datetime | None) -> str:
+    """ "tomorrow 03:00"; in the time zone that it carries."""
+    if when is None:
+        return ""
+    days = (when.date() - datetime.now(when.tzinfo).date()) / timedelta(days=1)
+    day = {0: "today", 1: "tomorrow"}.get(int(days), f"{when:%-d %b}")
+    return f"{day} {when:%H:%M}"
 
 
 def rate_in_words(per_second: float) -> str:
