@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 VIRUS = b"PORTAL-TEST-VIRUS"  # harmless; only this clamd knows it
 NAME = "Portal.Test.Picture"
 MAX_STREAM = 1024 * 1024
@@ -30,7 +32,7 @@ def running_clamd(folder: Path) -> Iterator[Clamd]:
     program = shutil.which("clamd", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin:/usr/bin")
     if program is None:
         pytest.skip("clamd is not installed (apt-get install --no-install-recommends clamav-daemon)")
-    found = Clamd(_free_port(), folder / "clamd.socket")
+    found = Clamd(free_port(), folder / "clamd.socket")
     (folder / "signatures").mkdir()
     (folder / "signatures" / "own.ndb").write_text(f"{NAME}:0:*:{VIRUS.hex()}\n")
     (folder / "clamd.conf").write_text(
@@ -46,11 +48,6 @@ def running_clamd(folder: Path) -> Iterator[Clamd]:
     finally:
         process.terminate()
         process.communicate(timeout=30)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def _wait_for(clamd: Clamd, process: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 DOCUMENTED = Path(__file__).resolve().parent.parent / "docs" / "nginx.conf"
 
 
@@ -23,7 +25,7 @@ def running_nginx(folder: Path, portal: int, storage: Path) -> Iterator[str]:
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin")
     if program is None:
         pytest.skip("nginx is not installed (apt-get install --no-install-recommends nginx)")
-    port = _free_port()
+    port = free_port()
     (folder / "portal.conf").write_text(_documented(folder, port, portal, storage))
     (folder / "nginx.conf").write_text(_around(folder))
     with (folder / "output").open("w") as output:
@@ -60,11 +62,6 @@ def _around(folder: Path) -> str:
         f"{user}daemon off;\nworker_processes 1;\npid {folder / 'pid'};\nerror_log {folder / 'error.log'};\n"
         f"events {{}}\nhttp {{\naccess_log off;\n{places}include {folder / 'portal.conf'};\n}}\n"
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.ports import free_port
+
 
 @dataclass
 class Receiver:
     """`status` is what it answers; while `gate` is closed it does not answer at all. `taken`: what it said 2xx to."""
 
-    port: int = 0
+    port: int = field(default_factory=free_port)
     status: int = 200
     gate: threading.Event = field(default_factory=threading.Event)
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -61,7 +63,7 @@ class Receiver:
 
         server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         server.daemon_threads = True
-        self.port, self._server = server.server_address[1], server
+        self._server = server
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def stop(self) -> None:

@@ -2,6 +2,7 @@
 import "./toasts.js";
 import "./theme.js";
 import "./notices.js";
+import "./answers.js";
 import "./openers.js";
 import "./search-key.js";
 import "./upload-notice.js";

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Stora
 from tests.e2e.host import OtherSite
 from tests.e2e.pages import PASSWORD, SignIn, choose_password
 from tests.e2e.server import CHECKOUT, RunningPortal
+from tests.e2e.waits import PATIENCE_MS, PREFER
 from tests.e2e.watch import Watch
 
 HERE = Path(__file__).resolve().parent
@@ -32,12 +33,32 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# What tests know of a page that people need not: which of htmx's requests are under way. While `window.isLookedAt`, it renews
+# nothing by itself. And what is said for eight seconds is said for thirty: a busy machine looks later than a person.
+INSIGHT = """{
+  const underWay = (window.underWay = new Set());
+  const on = (name, act) => document.addEventListener(name, act, true);
+  on("htmx:before:request", (event) => {
+    if (window.isLookedAt && event.target.matches?.("[hx-trigger^=every]")) event.preventDefault();
+    else underWay.add(event.detail.ctx);
+  });
+  on("htmx:finally:request", (event) => underWay.delete(event.detail.ctx));
+  const later = window.setTimeout;
+  window.setTimeout = (act, ms, ...more) => later(act, ms === 8000 ? 30000 : ms, ...more);
+}"""
+SECONDS = 900  # a test may take, its own portal's start included
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Only when asked for by name."""
     asked = [Path(config.invocation_params.dir, word.split("::")[0]).resolve() for word in config.args]
     return None if any(path == HERE or HERE in path.parents for path in asked) else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(SECONDS))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -88,7 +109,7 @@ def launching() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    expect.set_options(timeout=10_000)
+    expect.set_options(timeout=PATIENCE_MS)
     started = playwright.chromium.launch(**launching())
     yield started
     started.close()
@@ -116,7 +137,8 @@ class Visits:
             options["storage_state"] = self.states(role)
         options = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"} | options
         context = self.browser.new_context(**options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(INSIGHT)
         context.tracing.start(snapshots=True)
         self.opened.append((context, Watch(context, self.origins)))
         return context.new_page()
@@ -136,6 +158,9 @@ def visit(
 ) -> Iterator[Visits]:
     visits = Visits(browser, origins, states)
     yield visits
+    if not request.node.stash.get(FAILED, False):
+        for _, watch in visits.opened:
+            watch.wait()
     went_wrong = request.node.stash.get(FAILED, False) or any(watch.seen for _, watch in visits.opened)
     for number, (context, _) in enumerate(visits.opened):
         trace = RESULTS / f"{request.node.name}-{number}.zip"
@@ -169,6 +194,7 @@ def states(request: pytest.FixtureRequest, browser: Browser) -> Callable[[str], 
         if role not in kept:
             running: RunningPortal = request.getfixturevalue("portal")
             context = browser.new_context()
+            context.set_default_timeout(PATIENCE_MS)
             page = context.new_page()
             if role == "admin":
                 SignIn(page, running.url).open().sign_in("admin@shop.example", PASSWORD)
@@ -194,7 +220,7 @@ class Api:
     def __init__(self, running: RunningPortal) -> None:
         token = running.run("token", "create", "e2e", "--role", "editor")
         self.client = httpx.Client(
-            base_url=running.url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
+            base_url=running.url, headers={"Authorization": f"Bearer {token}"}, timeout=120, trust_env=False
         )
 
     def put_entity(self, type: str, id: str, name: str, **fields: Any) -> dict[str, Any]:
@@ -205,9 +231,7 @@ class Api:
     def add_picture(self, type: str, id: str, filename: str, data: bytes, **fields: str) -> str:
         """The id of the picture, once it is ready."""
         form = {"entity_type": type, "entity_id": id} | fields
-        answer = self.client.post(
-            "/api/images/upload", data=form, files={"file": (filename, data)}, headers={"Prefer": "wait=25"}
-        )
+        answer = self.client.post("/api/images/upload", data=form, files={"file": (filename, data)}, headers=PREFER)
         assert answer.status_code == 201, answer.text
         assert answer.json()["status"] == "ready"
         return answer.json()["id"]

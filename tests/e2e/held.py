@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from typing import Final
+from playwright.sync_api import Frame, Locator, Page, Route, expect
 
-from playwright.sync_api import Locator, Page, Route, expect
-
-PATIENCE: Final = 30.0
+from tests.e2e.waits import PATIENCE_MS, wait_until
 
 
 class Held:
@@ -20,6 +17,7 @@ class Held:
         self._unheard = unheard
         self._routes: list[Route] = []
         page.route("**/images", self._hold)
+        page.on("framenavigated", self._gone)
 
     def _hold(self, route: Route) -> None:
         if route.request.method != "POST" or self._is_open:
@@ -27,16 +25,18 @@ class Held:
             return
         self.count += 1
         if self._unheard:
-            assert route.fetch().status == 201
+            assert route.fetch(timeout=PATIENCE_MS).status == 201
         self._routes.append(route)
+
+    def _gone(self, frame: Frame) -> None:
+        """With its page, what it sent."""
+        if frame == self.page.main_frame:
+            self._routes.clear()
 
     def expect_sending(self, count: int) -> None:
         """So many have been sent, and hang."""
         expect(rows(self.page, "uploading").filter(has_text="Sending…")).to_have_count(count)
-        ends = time.monotonic() + PATIENCE
-        while len(self._routes) < count and time.monotonic() < ends:
-            self.page.wait_for_timeout(20)
-        assert len(self._routes) >= count
+        wait_until(self.page, lambda: len(self._routes) >= count, f"fewer than {count} are on their way")
 
     def forget(self) -> None:
         """What is held stays so for ever, as when a page goes away; what comes from now on gets through."""

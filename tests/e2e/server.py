@@ -19,6 +19,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from tests.ports import free_port
+from tests.waiting import PATIENCE
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 
@@ -30,7 +33,7 @@ class RunningPortal:
         # directly below /tmp: where root runs the tests, the embedded server's user must be able to pass
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="portal-e2e-", dir="/tmp"))
         self.command = [sys.executable, "-m", "portal", "serve"]
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = _make_database(self.data_dir.name)
         outside = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
@@ -108,12 +111,6 @@ class RunningPortal:
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def _make_database(name: str) -> str | None:
     """A database of this run's own on the server that the environment names; None: the portal's embedded one."""
     url = os.environ.get("PORTAL_TEST_DATABASE_URL")
@@ -139,10 +136,10 @@ def _execute(url: str, statement: str) -> None:
 
     # a thread of its own: the browser's synchronous interface holds a running loop in this one
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, run()).result(30)
+        thread.submit(asyncio.run, run()).result(PATIENCE)
 
 
-def wait_until_gone(url: str, seconds: float = 10) -> None:
+def wait_until_gone(url: str, seconds: float = PATIENCE) -> None:
     """Until nothing listens there."""
     parts = urlsplit(url)
     ends = time.monotonic() + seconds

@@ -17,6 +17,7 @@ from tests.e2e.conftest import Api, Visits, new_id
 from tests.e2e.pages import PASSWORD, SignIn
 from tests.e2e.server import RunningPortal
 from tests.e2e.test_access import OVERHANGING, RUN_AXE, SCHEMES
+from tests.e2e.waits import wait_until
 from tests.e2e.workbench import BUTTONS, HEIGHT, WIDTH, Workbench, assert_same, cut, difference
 
 SCENE = samples.scene(WIDTH, HEIGHT)
@@ -56,15 +57,27 @@ def test_fast_clicks_all_count(bench: Workbench):
     assert_same(bench.rendition(), seen)
 
 
-def test_a_crop_begun_before_a_turn_is_answered_is_of_the_turned_picture(bench: Workbench):
-    def wait(route: Route) -> None:
-        bench.page.wait_for_timeout(300)
-        route.continue_()
+def test_a_click_counts_that_comes_while_the_page_asks_for_new_renditions(bench: Workbench):
+    """Its answer comes after that question's, which has renewed the preview."""
+    held: list[Route] = []
+    bench.page.route("**/rendered", lambda route: held.append(route), times=1)
+    bench.press("Mirror")
+    wait_until(bench.page, lambda: held, "the page does not ask for the new renditions")
+    bench.button("Turn right").click()
+    bench.settle()
+    held[0].continue_()
+    bench.expect_done("Mirrored, turned right.")
+    assert_same(bench.rendition(), BUTTONS["Turn right"](BUTTONS["Mirror"](SCENE)))
 
-    bench.page.route("**/edits", wait, times=1)
+
+def test_a_crop_begun_before_a_turn_is_answered_is_of_the_turned_picture(bench: Workbench):
+    held: list[Route] = []
+    bench.page.route("**/edits", lambda route: held.append(route), times=1)
     with bench.changing():
         bench.button("Turn right").click()
+        wait_until(bench.page, lambda: held, "the turn is not sent")
         bench.button("Crop").click()
+        held[0].continue_()
     expect(bench.frame).to_be_focused()
     assert bench.box() == pytest.approx((0, 0, HEIGHT, WIDTH))
 
@@ -264,9 +277,8 @@ def test_the_frame_stays_in_the_hand_while_something_is_rendered(bench: Workbenc
               document.addEventListener("htmx:before:request", (event) => (window.keptOff += event.defaultPrevented));
             }"""
         )
-    bench.api.client.put(
-        f"/api/images/{bench.image}/metadata", json={"caption": "Meanwhile"}, headers={"Prefer": "wait=20"}
-    )
+    bench.api.client.put(f"/api/images/{bench.image}/metadata", json={"caption": "Meanwhile"})
+    bench.settle()
     page.wait_for_function("() => window.keptOff > 1")
     assert bench.box() == box
     bench.apply_crop()
@@ -376,7 +388,7 @@ def test_somebody_elses_words_are_still_noticed_after_an_edit(bench: Workbench, 
 
 
 def test_a_viewer_sees_the_picture_as_edited_and_no_tools(portal: RunningPortal, visit: Visits, api: Api, image: str):
-    api.client.put(f"/api/images/{image}/metadata", json={"edits": {"rotate": 90}}, headers={"Prefer": "wait=20"})
+    api.client.put(f"/api/images/{image}/metadata", json={"edits": {"rotate": 90}})
     page = visit("viewer")
     bench = Workbench(page, api, portal.url, image).open()
     bench.expect_done("Turned right.")
@@ -413,7 +425,7 @@ def test_all_of_it_works_without_script(portal: RunningPortal, visit: Visits, ap
         page.get_by_label(label, exact=True).fill(value)
     page.get_by_role("button", name="Crop", exact=True).click()
     expect(bench.said).to_have_text("Turned right, cropped to 240 × 320.")
-    api.client.put(f"/api/images/{image}/metadata", json={"caption": "Done"}, headers={"Prefer": "wait=20"})
+    bench.settle()
     assert_same(bench.rendition(), BUTTONS["Turn right"](SCENE.crop((320, 0, 640, 240))))
     page.get_by_role("button", name="Back to the original").click()
     expect(bench.said).to_have_text("As it came.")

@@ -41,6 +41,22 @@ def test_a_star_is_seen_although_the_grid_was_being_refreshed(gallery: Gallery):
     gallery.expect_primary(NAMES[2])
 
 
+def test_what_is_swapped_in_is_known_to_htmx_from_the_first_moment(gallery: Gallery):
+    """Else a button of it would be a plain form's, and lead to a new page."""
+    gallery.page.evaluate(
+        """() => {
+          window.unknown = [];
+          new MutationObserver(() => {
+            const asking = [...document.querySelectorAll("sortable-gallery :is([hx-get], [hx-post])")];
+            const unknown = asking.filter((each) => !each.hasAttribute("data-htmx-powered"));
+            window.unknown.push(unknown.length);
+          }).observe(document.querySelector("sortable-gallery"), { childList: true });
+        }"""
+    )
+    gallery.make_primary(NAMES[2])
+    assert set(gallery.page.evaluate("window.unknown")) == {0}
+
+
 def test_two_pictures_trashed_at_once_both_leave(gallery: Gallery):
     slow(gallery, "**/trash")
     gallery.page.evaluate("""() => {

@@ -25,4 +25,3 @@ def test_what_goes_wrong_is_seen(portal: RunningPortal, visit: Visits, wrong: st
     watch.expect(seen)
     watch.may("elsewhere", "policy", "style")
     page.evaluate(f"() => {{ {script} }}")
-    page.wait_for_timeout(200)

@@ -4,10 +4,13 @@ its test, unless the test said that it would come."""
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response, WebError
+
+from tests.waiting import PATIENCE
 
 REPORT_POLICY = """document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.violatedDirective} blocked ${event.blockedURI || event.sample} on ${location.href}`))"""
@@ -16,6 +19,7 @@ LOCAL_SCHEMES = {"data", "blob", "about", "chrome-error"}
 
 class Watch:
     def __init__(self, context: BrowserContext, origins: Collection[str]) -> None:
+        self.context = context
         self.origins = set(origins)
         self.seen: list[str] = []
         self._expected: dict[str, bool] = {}
@@ -33,6 +37,12 @@ class Watch:
     def may(self, *patterns: str) -> None:
         """As `expect`, where it depends on timing whether it comes."""
         self._expected.update(dict.fromkeys(patterns, True))
+
+    def wait(self) -> None:
+        """Until all that is expected was met: a page's doings are told a little later than they are done."""
+        ends = time.monotonic() + PATIENCE
+        while not self.seen and not all(self._expected.values()) and self.context.pages and time.monotonic() < ends:
+            self.context.pages[0].wait_for_timeout(20)
 
     def check(self) -> None:
         missed = [pattern for pattern, met in self._expected.items() if not met]

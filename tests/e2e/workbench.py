@@ -13,6 +13,7 @@ from PIL import Image, ImageChops, ImageStat
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from tests.e2e.conftest import Api
+from tests.e2e.waits import PATIENCE_MS, wait_until
 
 WIDTH, HEIGHT = 640, 480
 Change = Callable[[Image.Image], Image.Image]
@@ -62,9 +63,15 @@ class Workbench:
         """The new renditions are there, and shown."""
         if said is not None:
             expect(self.said).to_have_text(said)
-        expect(self.page.locator("#preview[data-rendering]")).to_have_count(0, timeout=30_000)
+        expect(self.page.locator("#preview[data-rendering]")).to_have_count(0, timeout=PATIENCE_MS)
         shown = self.object()["renditions"]["optimized"]["url"]
         expect(self.page.locator("#preview .frame > img")).to_have_attribute("src", shown)
+
+    def settle(self) -> None:
+        """Until the portal has the renditions that are wanted, whatever the page shows."""
+        ask = self.page.context.request
+        url = f"{self.url}/images/{self.image}/rendered"
+        wait_until(self.page, lambda: ask.get(url, timeout=PATIENCE_MS).status == 200, "nothing is rendered")
 
     def object(self) -> dict[str, Any]:
         answer = self.api.client.get(f"/api/images/{self.image}")

@@ -168,6 +168,9 @@ async def test_the_button_repairs_and_the_green_mark_is_dated(
     assert "1 repaired" in (await admin.get(PAGE)).text
     again = await worked(app, admin.post(f"{PAGE}/findings/check", data={"how": "recheck"}, headers=HTMX))
     assert "Looked again" in again.text
+    assert 'id="findings-title" tabindex="-1" autofocus' in again.text
+    asked = await admin.get(f"{PAGE}/findings")
+    assert 'id="findings-title" tabindex="-1">' in asked.text  # so that asking again leaves the focus there
     full = await worked(app, admin.post(f"{PAGE}/findings/check", data={"how": "full"}, headers=HTMX))
     assert "Every file was read and compared today" in full.text
     assert (await admin.post(f"{PAGE}/findings/check", data={"how": "x"})).status_code == 422
