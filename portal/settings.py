@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ MB: Final = 1024 * 1024
 _CRON: Final = "five fields such as 0 3 * * *, or off"
 _KEEP: Final = "numbers of last, daily, weekly, monthly, yearly, such as 7 daily, 4 weekly, 6 monthly"
 _BUCKETS: Final = ("s3", "gs", "az")
+_ACCESS: Final = ("AWS_", "GOOGLE_", "AZURE_")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class Keep:
 class Settings:
     """Sizes in bytes, spans in the unit that the name says. `database_url` None: the embedded server.
 
-    `backup_bucket`: the URL of a bucket (s3://bucket/prefix, gs://…, az://…) for backups; None: they lie in `backup_dir`.
+    `backup_bucket`: the URL of a bucket (s3://bucket/prefix, gs://…, az://…) for backups; None: they lie in `backup_dir`,
+    which nobody makes or reads otherwise. `bucket_access`: what its provider's own tools are told, by their names (AWS_…,
+    GOOGLE_…, AZURE_…).
 
     `uploads` holds for what has no rules of its own in `uploads_by_type`; `clamd` is a host and
     port, or a socket's path and 0.
@@ -63,6 +66,7 @@ class Settings:
     storage_dir: Path
     backup_dir: Path
     backup_bucket: str | None
+    bucket_access: tuple[tuple[str, str], ...] = field(repr=False)
     cache_dir: Path
     cache_hours: int
     cache_max_bytes: int
@@ -143,6 +147,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = CHECK
         if bucket
         else _folder(read, "BACKUP_URL", data_dir / "backups" / "images"),
         backup_bucket=bucket,
+        bucket_access=tuple(sorted((key, value) for key, value in values.items() if key.startswith(_ACCESS))),
         cache_dir=read.path("CACHE_DIR", data_dir / "cache" / "images"),
         cache_hours=read.number("CACHE_HOURS", 24, 0),
         cache_max_bytes=_megabytes(read, "CACHE_MAX_MB", 2048 * MB),
@@ -190,9 +195,9 @@ def _refuse_shared_folders(settings: Settings) -> None:
     """What one of them forgets as old or as nobody's would be another one's pictures. Raises SettingError."""
     folders = {
         "PORTAL_STORAGE_URL": settings.storage_dir,
-        "PORTAL_BACKUP_URL": settings.backup_dir,
         "PORTAL_CACHE_DIR": settings.cache_dir,
         "the quarantine": settings.quarantine_dir,
+        **({} if settings.backup_bucket else {"PORTAL_BACKUP_URL": settings.backup_dir}),
     }
     for (name, folder), (other_name, other) in itertools.permutations(folders.items(), 2):
         if folder.resolve().is_relative_to(other.resolve()):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -19,6 +20,7 @@ from portal.settings import Settings
 from portal.storage.store import Store
 from portal.tables import TABLES
 from tests.factories import Studio
+from tests.weed import BUCKET, Weed, running_weed
 
 pytest_plugins = ["tests.drilling"]
 TEMPLATE_LOCK = 7_310_099
@@ -137,3 +139,16 @@ async def studio(db: None, config: Settings, render_pool: RenderPool) -> Studio:
     store = Store(config.storage_dir)
     await store.open_root()
     return Studio(store, render_pool)
+
+
+@pytest.fixture(scope="session")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weed]:
+    """A real S3 server, the same for all tests; who stops it starts it again."""
+    with running_weed(tmp_path_factory.mktemp("weed")) as running:
+        yield running
+
+
+@pytest.fixture
+def bucket_url(request: pytest.FixtureRequest) -> str:
+    """A place of this test's own in its bucket."""
+    return f"s3://{BUCKET}/{request.node.name[:40]} {uuid4()}"

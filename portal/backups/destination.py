@@ -87,11 +87,12 @@ class Destination(Protocol):
         ...
 
     def listed(self, prefix: str = "") -> AsyncIterator[list[ObjectEntry]]:
-        """What lies below `prefix` (a folder's key, or all), in no order, a thousand at a time; drafts in temp/ too."""
+        """What lies below `prefix` (a folder's key, or all), in no order, a thousand at a time; drafts in temp/ too, and never
+        the marker."""
         ...
 
     async def delete(self, keys: Iterable[str]) -> int:
-        """How many were there; those that are missing are fine."""
+        """How many were there, as far as that is told (a bucket counts all); those that are missing are fine."""
         ...
 
     async def free_bytes(self) -> int | None:
@@ -154,8 +155,10 @@ class Folder:
         return [lost for each in wanted if (lost := await take_one(self, source, each))]
 
     async def listed(self, prefix: str = "") -> AsyncIterator[list[ObjectEntry]]:
+        if not await asyncio.to_thread(os.path.lexists, self.store.root):
+            return  # no backup was ever made: no folder
         await self.check()
-        entries = walk(self.store.disk, self.store.root / prefix)
+        entries = walk(self.store.disk, self.store.root / prefix, but=() if prefix else (MARKER,))
         while chunk := await asyncio.to_thread(lambda: list(islice(entries, _CHUNK))):
             below = f"{prefix}/" if prefix else ""
             yield [ObjectEntry(f"{below}{each.key}", each.bytes, each.modified_at) for each in chunk]
@@ -181,4 +184,8 @@ async def take_one(destination: Destination, source: Store, wanted: Wanted) -> L
 
 def destination_of(settings: Settings) -> Destination:
     """Not opened yet."""
-    return Folder(settings.backup_dir)
+    if settings.backup_bucket is None:
+        return Folder(settings.backup_dir)
+    from portal.backups.bucket import bucket_of  # it stands on this module, and only who has a bucket loads obstore
+
+    return bucket_of(settings.backup_bucket, settings.bucket_access)
