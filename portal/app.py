@@ -47,6 +47,7 @@ from portal.gallery import pages as gallery_pages
 from portal.gallery.intake import Intake
 from portal.idempotency import Presence
 from portal.imaging.turnstile import Turnstile
+from portal.jobs.standstill import Watch
 from portal.maintenance import (
     advice_pages,
     audit_api,
@@ -89,6 +90,8 @@ from portal.web.exceptions import respond
 from portal.web.once import OnceMiddleware
 from portal.web.proxies import Proxies
 from portal.web.security import SecurityMiddleware
+from portal.web.standstill import StandstillMiddleware
+from portal.web.standstill import router as standstill_router
 from portal.web.templating import environment
 from portal.web.timing import Requests, label
 
@@ -113,6 +116,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
     watched = Health(settings, parts.store)
     requests = Requests(parts.timings)
     live = Live(lambda: job_pages.drawn(app))
+    standstill = Watch()
     state = State(
         {
             "settings": settings,
@@ -129,6 +133,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
             "twin_finder": TwinFinder(),
             "health": watched,
             "live": live,
+            "standstill": standstill,
             "alarms": lambda: watched.alarms,
         }
     )
@@ -154,9 +159,13 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         route_handlers=[images, *_routers()],
         dependencies=_dependencies(parts),
         exception_handlers={Exception: respond},
-        middleware=[AdmissionMiddleware, OnceMiddleware()],
+        middleware=[StandstillMiddleware, AdmissionMiddleware, OnceMiddleware()],
         lifespan=[
-            partial(_opened, listeners=(catalogue, grants, Edge(settings), watched, live), with_worker=with_worker)
+            partial(
+                _opened,
+                listeners=(catalogue, grants, Edge(settings), watched, live, standstill),
+                with_worker=with_worker,
+            )
         ],
         openapi_config=openapi_config(),
         template_config=TemplateConfig(instance=_templates(lambda: app, settings)),
@@ -172,7 +181,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
 
 @contextlib.asynccontextmanager
 async def _opened(
-    app: Litestar, *, listeners: Sequence[Catalogue | Grants | Edge | Health | Live], with_worker: bool
+    app: Litestar, *, listeners: Sequence[Catalogue | Grants | Edge | Health | Live | Watch], with_worker: bool
 ) -> AsyncIterator[None]:
     """Everything that a running portal needs, opened in order and closed the other way round."""
     parts: Parts = app.state.parts
@@ -216,6 +225,7 @@ async def _authenticate(scope: Scope) -> Actor | None:
 def _routers() -> list[Any]:
     return [
         health.router,
+        standstill_router,
         static_files.router,
         account_pages.router,
         overview_pages.router,

@@ -28,6 +28,7 @@ PortalError                 status 500
 ├── Busy                    429  busy             + retry_after
 ├── RateLimited             429  rate_limited     + retry_after
 ├── Unavailable             503  unavailable      + retry_after
+│   └── Restoring           503  restoring        nothing is taken in while a restore writes
 └── DiskFull                507  disk_full
 
 `message` is written for staff and safe to show; what only the log should know travels in `__cause__`.
@@ -180,6 +181,10 @@ class RateLimited(PortalError):
 
 class Unavailable(PortalError):
     status, code, title, report = 503, "unavailable", "Away for a moment", True
+
+
+class Restoring(Unavailable):
+    code, title, report = "restoring", "The portal is being restored", False
 
 
 class DiskFull(PortalError):

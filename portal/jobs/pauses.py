@@ -22,6 +22,7 @@ from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.errors import FormError
 from portal.jobs.queue import queue_settings
+from portal.jobs.standstill import IS_STANDING, RESTORE_KIND
 
 EVERY_KIND: Final = "all"
 
@@ -97,7 +98,7 @@ class PausableQueries(Queries):
         global_concurrency_limit: int | None,
         heartbeat_timeout: timedelta,
     ) -> list[Job]:
-        paused = await self._paused()
+        paused = await self._paused(entrypoints)
         lanes: Iterable[tuple[Collection[str], int | None]] = self.lanes or ((entrypoints, global_concurrency_limit),)
         taken: list[Job] = []
         for kinds, most in lanes:
@@ -117,11 +118,16 @@ class PausableQueries(Queries):
         return await super().next_deferred_eta(await self._open(entrypoints))
 
     async def _open(self, kinds: list[QueueEntrypoint]) -> list[QueueEntrypoint]:
-        paused = await self._paused()
+        paused = await self._paused(kinds)
         return [kind for kind in kinds if kind not in paused]
 
-    async def _paused(self) -> frozenset[str]:
-        return frozenset(str(row["kind"]) for row in await self.driver.fetch("SELECT kind FROM job_pause"))
+    async def _paused(self, kinds: Iterable[str]) -> frozenset[str]:
+        """While the portal stands still, all of `kinds` but restores."""
+        said = frozenset(str(row["kind"]) for row in await self.driver.fetch(_PAUSED))
+        return said | (frozenset(kinds) - {RESTORE_KIND}) if "" in said else said
+
+
+_PAUSED: Final = f"SELECT kind FROM job_pause UNION ALL SELECT '' FROM portal_state WHERE {IS_STANDING}"  # noqa: S608 - constants
 
 
 def _without(

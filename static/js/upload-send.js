@@ -24,7 +24,8 @@ const meaningOf = (xhr) => {
   const wait = retryAfter(xhr);
   if (problem.code === "duplicate") return { state: "duplicate", message: problem.detail, imageId: problem.image_id };
   if (xhr.status === 409 && wait !== undefined) return { wait, why: "Its first try is still being answered." };
-  if (AWAY.includes(xhr.status)) return { wait, why: "The portal is busy." };
+  const why = problem.code === "restoring" ? "The portal is being restored." : "The portal is busy.";
+  if (AWAY.includes(xhr.status)) return { wait, why };
   if (xhr.status < 400) return { asksWho: true }; // led away to the sign-in
   if (xhr.status === 401 || xhr.status === 403) return { asksWho: true, message: xhr.status === 403 ? problem.detail : "" };
   const message = problem.detail || `The portal could not store it (${xhr.status}). The file itself may be fine.`;
