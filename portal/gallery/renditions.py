@@ -72,7 +72,8 @@ async def render_all(image_id: UUID, *, store: Store, pool: RenderPool) -> None:
     await store.put_many(items)
     if not await _finish(wanted, rendered, data_url(placeholder.data)) and not await _is_live(wanted):
         # deleted, or wanted differently by now: another job makes that, and nobody else knows of these objects
-        await store.delete(key for key, _ in items)
+        async with database.transaction():
+            await purge_after_commit([key for key, _ in items])
 
 
 async def _is_live(wanted: Wanted) -> bool:

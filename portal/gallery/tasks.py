@@ -15,7 +15,9 @@ from portal.gallery.disposal import PURGE
 from portal.gallery.renditions import fail_image, render_all
 from portal.gallery.service import RENDER
 from portal.imaging.pool import RenderPool
-from portal.jobs.queue import Task, enqueue
+from portal.jobs.keeping import refuse_while_kept
+from portal.jobs.progress import Later
+from portal.jobs.queue import BULK, Task, enqueue
 from portal.storage.cache import Cache
 from portal.storage.keys import parse_key
 from portal.storage.store import Store
@@ -29,7 +31,7 @@ PASS_SECONDS: Final = 600.0  # over a million pictures, with a disk that is busy
 def gallery_tasks(store: Store, pool: RenderPool, cache: Cache | None = None) -> Mapping[str, Task]:
     return {
         RENDER: Task(partial(render_renditions, store=store, pool=pool), give_up=give_up_rendering, is_patient=True),
-        PURGE: Task(partial(purge_objects, store=store, cache=cache), is_patient=True),
+        PURGE: Task(partial(purge_or_wait, store=store, cache=cache), is_patient=True),
     }
 
 
@@ -75,10 +77,23 @@ async def queue_forgotten_images() -> int:
     return len(forgotten)
 
 
+async def purge_or_wait(payload: dict[str, Any], *, store: Store, cache: Cache | None = None) -> None:
+    """While objects are kept in place one job waits for all that are deleted meanwhile."""
+    try:
+        await purge_objects(payload, store=store, cache=cache)
+    except Later:
+        if "waits" in payload:
+            raise
+        async with database.transaction():
+            await enqueue(PURGE, {"waits": True}, priority=BULK, dedupe="purge later")
+
+
 async def purge_objects(payload: dict[str, Any], *, store: Store, cache: Cache | None = None) -> None:
-    """Remove the objects of deleted rows, and with an original what is cached of it; then forget their keys."""
+    """Remove the objects of deleted rows, and with an original what is cached of it; then forget their keys. Raises Later."""
     while rows := await database.fetch("SELECT pk, key FROM object_purge ORDER BY pk LIMIT $1", PURGE_AT_ONCE):
-        await store.delete(row["key"] for row in rows)
+        async with database.transaction():
+            await refuse_while_kept()
+            await store.delete(row["key"] for row in rows)
         if cache is not None:
             await _forget_cached([row["key"] for row in rows], cache)
         await database.execute("DELETE FROM object_purge WHERE pk = ANY($1::bigint[])", [row["pk"] for row in rows])

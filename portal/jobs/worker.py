@@ -25,6 +25,7 @@ from portal import database
 from portal.errors import DiskFull, Unavailable
 from portal.jobs.pauses import PausableQueries
 from portal.jobs.presence import Sign
+from portal.jobs.progress import Later
 from portal.jobs.queue import Task, ending, prune_queue, queries_on, queue_settings
 from portal.jobs.schedules import Clock
 from portal.jobs.tracing import told
@@ -130,7 +131,10 @@ def _register(queuer: PgQueuer, kind: str, task: Task) -> None:
         return GuardedExecutor(parameters, max_attempts=MAX_RETRIES, initial_delay=timedelta(seconds=1), task=task)
 
     async def run(job: Job) -> None:
-        await task.run(payload_of(job))
+        try:
+            await task.run(payload_of(job))
+        except Later as error:
+            raise RetryRequested(delay=error.delay, reason=error.message) from error
 
     queuer.entrypoint(kind, accepts_context=False, on_failure="hold", executor_factory=executor)(run)
 

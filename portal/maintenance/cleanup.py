@@ -18,6 +18,7 @@ from portal.integrity.objects import is_temporary
 from portal.integrity.strays import plain_name
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
+from portal.jobs.keeping import refuse_while_kept
 from portal.jobs.progress import Later, Report, no_report
 from portal.maintenance.clock_watch import doubt
 from portal.maintenance.quarantine import forget_old_quarantine
@@ -131,11 +132,14 @@ async def clean_up(
 ) -> CleanupReport:
     """`by_schedule`: nobody looks, so nothing goes while the clock is in doubt.
 
-    Raises Running while another process cleans up, Unavailable when the store is not mounted, Later for a clock in doubt: a
-    portal that is off at night, and so in doubt each morning, cleans up some hours later.
+    Raises Running while another process cleans up, Unavailable when the store is not mounted, Later while a backup needs all
+    objects, and for a clock in doubt: a portal that is off at night, and so in doubt each morning, cleans up some hours later.
     """
     async with alone(turns.CLEANUP):
         await store.check_marker()
+        if not dry_run:
+            async with database.transaction():
+                await refuse_while_kept()
         doubted = await doubt()
         found = CleanupReport(dry_run, doubt=doubted and doubted.words)
         if doubted and by_schedule and actor == SYSTEM and not dry_run:

@@ -25,6 +25,7 @@ from portal.audit.service import record
 from portal.errors import Conflict, Gone, NotFound
 from portal.gallery.disposal import restore_image
 from portal.gallery.views import decoded
+from portal.jobs.keeping import refuse_while_kept
 from portal.paging import Page, encode_cursor, id_behind
 from portal.storage.disk import plain_words
 from portal.storage.keys import TEMP
@@ -125,9 +126,10 @@ async def hold(
 
 
 async def take_away(held: Held, key: str, *, store: Store) -> None:
-    """Remove what is held from the store, after the commit of its row; not what was put back meanwhile."""
+    """Remove what is held from the store, after the commit of its row; not what was put back meanwhile. Raises Later."""
     async with database.transaction():
         if await database.fetch_value(f"SELECT id FROM quarantined WHERE id = $1 AND {_HELD} FOR UPDATE", held.id):  # noqa: S608 - a constant
+            await refuse_while_kept()
             await store.delete([key])
 
 

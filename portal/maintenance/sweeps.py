@@ -18,6 +18,7 @@ from portal.errors import Conflict, NotFound
 from portal.gallery.disposal import delete_image
 from portal.idempotency import KEEP_HOURS
 from portal.integrity.objects import is_temporary, older_than, orphaned_of, without_arrivals
+from portal.jobs.keeping import refuse_while_kept
 from portal.maintenance.missed import missed_of
 from portal.media.usage import forget_old_usage
 from portal.settings import Settings
@@ -101,7 +102,8 @@ async def sweep_objects(store: Store, grace: timedelta, *, dry_run: bool) -> Asy
         async with database.transaction():
             leftovers += await orphaned_of(await without_arrivals(suspects))  # asked again: some have their row by now
             going = [entry for entry in leftovers if entry.key not in missed]
-            if not dry_run:
+            if going and not dry_run:
+                await refuse_while_kept()
                 await store.delete(entry.key for entry in going)
         yield Looked(len(chunk), going, len(leftovers) - len(going))
 
