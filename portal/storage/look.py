@@ -60,7 +60,7 @@ def _look(store: Store, key: str, read: bool) -> Seen:
     except Gone:
         return Seen(key)
     except Unavailable as error:
-        if _is_unreadable(error.__cause__):
+        if is_unreadable(error.__cause__):
             return Seen(key, 0)
         raise
     with reader, plain_words():
@@ -75,12 +75,12 @@ def _digest(store: Store, file: int) -> str | None:
         while piece := store.disk.read(file, _PIECE):
             digest.update(piece)
     except OSError as error:
-        if _is_unreadable(error):
+        if is_unreadable(error):
             return None
         raise
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)  # the machine's memory is for what people look at
     return digest.hexdigest()
 
 
-def _is_unreadable(error: BaseException | None) -> bool:
+def is_unreadable(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno in _UNREADABLE

@@ -1,0 +1,29 @@
+"""Objects of a destination, read piece by piece and several at once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+from portal.backups.destination import Destination, Folder
+from portal.errors import Gone
+from portal.storage.look import Seen, look_at
+
+
+async def look_into(destination: Destination, keys: Sequence[str]) -> dict[str, Seen]:
+    """What lies under these keys, every byte read. A symlink, a folder or a pipe in an object's place is nothing."""
+    if isinstance(destination, Folder):
+        return await look_at(destination.store, keys)  # all in one thread: of small files the way there is the work
+    return {key: await _look(destination, key) for key in keys}
+
+
+async def _look(destination: Destination, key: str) -> Seen:
+    digest, size = hashlib.sha256(), 0
+    try:
+        async for piece in destination.pieces(key):
+            await asyncio.to_thread(digest.update, piece)
+            size += len(piece)
+    except Gone:
+        return Seen(key)
+    return Seen(key, size, None, digest.hexdigest())

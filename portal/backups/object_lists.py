@@ -1,0 +1,78 @@
+"""What a backup's objects.jsonl lists, shard by shard: by the order of the SHA-256, so of any number one shard is in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+from portal.backups.destination import Destination
+from portal.backups.layout import OBJECT_LIST, OBJECTS, folder_of
+from portal.backups.lines import Line, read_lines
+from portal.backups.root import Damaged
+
+SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class Listed(NamedTuple):
+    """`is_lost`: the store did not have it any more when the backup was made."""
+
+    sha256: str
+    bytes: int
+    is_lost: bool
+
+
+def list_key(backup_id: str, entity_type: str) -> str:
+    return f"{folder_of(backup_id)}/{entity_type}/{OBJECT_LIST}"
+
+
+def shard_key(entity_type: str, shard: str) -> str:
+    return f"{entity_type}/{OBJECTS}/{shard}"
+
+
+async def listed_objects(destination: Destination, key: str) -> AsyncIterator[list[Listed]]:
+    """Some at a time. Raises Damaged for a line that is none, or out of order; Gone, Unavailable."""
+    last = ""
+    async for lines in read_lines(destination, key):
+        found = await asyncio.to_thread(_listed, lines, key, last)
+        last = found[-1].sha256
+        yield found
+
+
+def _listed(lines: list[Line], key: str, last: str) -> list[Listed]:
+    found = [_one(line, key) for line in lines]
+    for each in found:
+        if each.sha256 <= last:
+            raise Damaged(f"{key} is not in order, or names {each.sha256} twice.")
+        last = each.sha256
+    return found
+
+
+def _one(line: Line, key: str) -> Listed:
+    sha256, size = line.get("sha256"), line.get("bytes")
+    if not isinstance(sha256, str) or not isinstance(size, int) or not _SHA256.fullmatch(sha256):
+        raise Damaged(f"{key} has a line that names no object.")
+    return Listed(sha256, size, bool(line.get("lost")))
+
+
+class Shards:
+    """A list, asked for its shards in their order."""
+
+    def __init__(self, destination: Destination, key: str) -> None:
+        self._pieces = listed_objects(destination, key)
+        self._ahead: list[Listed] = []
+
+    async def of(self, shard: str) -> list[Listed]:
+        """Of one that comes after all that were asked for before."""
+        found: list[Listed] = []
+        while True:
+            found += [each for each in self._ahead if each.sha256[:2] == shard]
+            self._ahead = [each for each in self._ahead if each.sha256[:2] > shard]
+            if self._ahead:
+                return found
+            try:
+                self._ahead = await anext(self._pieces)
+            except StopAsyncIteration:
+                return found
