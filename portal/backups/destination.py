@@ -11,39 +11,24 @@ import hashlib
 import os
 import stat
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
 
+from portal.backups import bulk
 from portal.backups.layout import object_key
+from portal.backups.wanted import CHANGED, MISSING, Lost, Wanted
 from portal.errors import Gone
 from portal.settings import Settings
 from portal.storage.disk import plain_words
 from portal.storage.store import MARKER, ObjectEntry, Store
 from portal.storage.walk import walk
 
+__all__ = ["Destination", "Folder", "Lost", "Wanted", "destination_of", "take_one"]
+
 PIECE: Final = 1024 * 1024
 _CHUNK: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Bytes that a backup needs: by SHA-256, and where in the portal's store they lie."""
-
-    entity_type: str
-    sha256: str
-    bytes: int
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Bytes that the store does not have, or no longer as they were."""
-
-    wanted: Wanted
-    reason: str
 
 
 class Destination(Protocol):
@@ -104,7 +89,7 @@ class Folder:
     """A folder, on a disk of any kind; its marker says that the disk is mounted."""
 
     def __init__(self, root: Path) -> None:
-        self.store = Store(root)
+        self.store = Store(root, what="backups")
 
     @property
     def words(self) -> str:
@@ -142,17 +127,22 @@ class Folder:
                 yield piece
 
     def _piece(self, file: int) -> bytes:
-        with plain_words():
+        with plain_words(self.store.what):
             return self.store.disk.read(file, PIECE)
 
     async def put(self, key: str, data: bytes) -> None:
         await self.store.put(key, data)
 
     async def put_file(self, key: str, path: Path) -> None:
-        await self.store.put(key, await asyncio.to_thread(path.read_bytes))
+        await self.check()
+        await asyncio.to_thread(bulk.put_file, self.store, key, path)
 
     async def take(self, source: Store, wanted: Sequence[Wanted]) -> list[Lost]:
-        return [lost for each in wanted if (lost := await take_one(self, source, each))]
+        await self.check()
+        lost = await asyncio.to_thread(bulk.take_many, self.store, source, wanted)
+        if any(each.reason == MISSING for each in lost):
+            await source.check_marker()  # of a disk that is not mounted nothing is known to be missing
+        return lost
 
     async def listed(self, prefix: str = "") -> AsyncIterator[list[ObjectEntry]]:
         if not await asyncio.to_thread(os.path.lexists, self.store.root):
@@ -177,7 +167,7 @@ async def take_one(destination: Destination, source: Store, wanted: Wanted) -> L
     except Gone as error:
         return Lost(wanted, error.message)
     if await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest()) != wanted.sha256:
-        return Lost(wanted, "The bytes are no longer what they were.")
+        return Lost(wanted, CHANGED)
     await destination.put(object_key(wanted.entity_type, wanted.sha256), data)
     return None
 

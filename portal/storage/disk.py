@@ -6,6 +6,7 @@ Tests pass a disk whose n-th call fails.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 from collections.abc import Generator, Iterator
@@ -15,6 +16,16 @@ from typing import Final
 from portal.errors import DiskFull, PortalError, Unavailable
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+PICTURES: Final = "pictures"
+_WITHOUT: Final = frozenset({errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ENOTSUP})
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def _syncfs(file: int) -> None:
+    """All of its file system at once, so that the fsync of each that follows is quick; nothing where there is no such call."""
+    call = getattr(_LIBC, "syncfs", None)
+    if call is not None and call(file) != 0 and (code := ctypes.get_errno()) not in _WITHOUT:
+        raise OSError(code, os.strerror(code))
 
 
 class Disk:
@@ -24,6 +35,7 @@ class Disk:
     read = staticmethod(os.read)
     write = staticmethod(os.write)
     fsync = staticmethod(os.fsync)
+    syncfs = staticmethod(_syncfs)
     fstat = staticmethod(os.fstat)
     fchmod = staticmethod(os.fchmod)
     stat = staticmethod(os.stat)
@@ -42,13 +54,13 @@ class Disk:
 
 
 @contextlib.contextmanager
-def plain_words() -> Generator[None]:
-    """What the disk says, as the portal's errors."""
+def plain_words(what: str = PICTURES) -> Generator[None]:
+    """What the disk says, as the portal's errors; `what` lies on it."""
     try:
         yield
     except PortalError:
         raise
     except OSError as error:
         if error.errno in _FULL:
-            raise DiskFull("The disk for pictures is full. Free some space, then try again.") from error
-        raise Unavailable("The disk for pictures does not answer as it should.", retry_after=30) from error
+            raise DiskFull(f"The disk for {what} is full. Free some space, then try again.") from error
+        raise Unavailable(f"The disk for {what} does not answer as it should.", retry_after=30) from error

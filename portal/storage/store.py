@@ -21,7 +21,7 @@ from uuid import uuid4
 from portal.errors import Conflict, Gone, Unavailable
 from portal.histogram import Timings
 from portal.storage.counted import counted
-from portal.storage.disk import Disk, plain_words
+from portal.storage.disk import PICTURES, Disk, plain_words
 from portal.storage.keys import TEMP
 from portal.storage.walk import ObjectEntry, walk
 
@@ -36,7 +36,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO in 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK: Final = 1024 * 1024
 # Nothing there, or something that we did not put there (a symlink, a folder, a socket): either way our bytes are lost.
-_LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO})
+LOST: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO})
 
 
 class KeyTaken(Exception):
@@ -44,13 +44,16 @@ class KeyTaken(Exception):
 
 
 class Store:
-    """Objects by key under `root`. Call `open_root` once before anything else.
+    """Objects by key under `root`. Call `open_root` once before anything else. `what`: as errors call them.
 
     Every method raises DiskFull when there is no room, and Unavailable when the disk does not do what it is asked.
     """
 
-    def __init__(self, root: Path, disk: Disk | None = None, timings: Timings | None = None) -> None:
+    def __init__(
+        self, root: Path, disk: Disk | None = None, timings: Timings | None = None, what: str = PICTURES
+    ) -> None:
         self.root = root
+        self.what = what
         self.disk = disk or Disk()
         self.timings = Timings() if timings is None else timings
         self._turns = asyncio.Semaphore(TURNS)
@@ -116,7 +119,7 @@ class Store:
         return await asyncio.to_thread(self._delete, list(keys))
 
     async def free_bytes(self) -> int:
-        with plain_words():
+        with plain_words(self.what):
             usage = await asyncio.to_thread(self.disk.statvfs, self.root)
         return usage.f_bavail * usage.f_frsize
 
@@ -126,11 +129,11 @@ class Store:
         Raises Unavailable when the disk is not mounted.
         """
         self._check_marker()
-        with plain_words():
+        with plain_words(self.what):
             yield from walk(self.disk, self.root, but=_NOT_OBJECTS)
 
     def _open_root(self, known: bool) -> None:
-        with plain_words():
+        with plain_words(self.what):
             if not (self.root / MARKER).is_file():
                 self._begin_root(known)
             self._sync(self.root / MARKER, os.O_RDONLY)  # an earlier start may have failed just before this
@@ -160,7 +163,7 @@ class Store:
             os.close(file)
 
     def _check_marker(self) -> None:
-        with plain_words():
+        with plain_words(self.what):
             try:
                 self.disk.stat(self.root / MARKER, follow_symlinks=False)
             except (FileNotFoundError, NotADirectoryError) as error:
@@ -168,24 +171,24 @@ class Store:
 
     def _not_mounted(self) -> Unavailable:
         return Unavailable(
-            f"The folder for pictures is not mounted: {self.root} does not hold the file {MARKER}.", retry_after=30
+            f"The folder for {self.what} is not mounted: {self.root} does not hold the file {MARKER}.", retry_after=30
         )
 
     def _put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
         self._check_marker()
         drafts: list[tuple[str, str]] = []
-        with contextlib.ExitStack() as stack, plain_words():
-            temp = self._open_folder(stack, (TEMP,), make=True)
+        with contextlib.ExitStack() as stack, plain_words(self.what):
+            temp = self.open_folder(stack, (TEMP,), make=True)
             try:
                 for key, data in items:
                     draft = f"{uuid4()}.part"
                     drafts.append((draft, key))
                     self._write(temp, draft, data)
-                folders = self._move_in(stack, temp, drafts)
+                folders = self.move_in(stack, temp, drafts)
                 for folder in folders:
                     self.disk.fsync(folder)
             finally:
-                self._unlink_all(temp, [draft for draft, _ in drafts])
+                self.unlink_all(temp, [draft for draft, _ in drafts])
 
     def _write(self, folder: int, name: str, data: bytes) -> None:
         file = self.disk.open(name, _CREATE, 0o600, dir_fd=folder)
@@ -195,14 +198,14 @@ class Store:
         finally:
             os.close(file)
 
-    def _move_in(self, stack: contextlib.ExitStack, temp: int, drafts: list[tuple[str, str]]) -> list[int]:
+    def move_in(self, stack: contextlib.ExitStack, temp: int, drafts: list[tuple[str, str]]) -> list[int]:
         """Rename synced drafts to their keys; the descriptors of the folders that are still to be synced."""
         folders: dict[tuple[str, ...], int] = {}
         for draft, key in list(drafts):
             *parents, name = _parts(key)
             folder = folders.get(tuple(parents))
             if folder is None:
-                folder = folders[tuple(parents)] = self._open_folder(stack, tuple(parents), make=True)
+                folder = folders[tuple(parents)] = self.open_folder(stack, tuple(parents), make=True)
             try:
                 self.disk.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
             except IsADirectoryError as error:  # the disk is well: others need not wait for it
@@ -214,16 +217,16 @@ class Store:
         self._check_marker()
         *parents, name = _parts(key)
         draft = f"{uuid4()}.part"
-        with contextlib.ExitStack() as stack, plain_words():
-            temp = self._open_folder(stack, (TEMP,), make=True)
+        with contextlib.ExitStack() as stack, plain_words(self.what):
+            temp = self.open_folder(stack, (TEMP,), make=True)
             try:
                 self._write(temp, draft, data)
-                folder = self._open_folder(stack, tuple(parents), make=True)
+                folder = self.open_folder(stack, tuple(parents), make=True)
                 with self._reserved(folder, name):
                     self.disk.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
                     self.disk.fsync(folder)
             finally:
-                self._unlink_all(temp, [draft])
+                self.unlink_all(temp, [draft])
 
     @contextlib.contextmanager
     def _reserved(self, folder: int, name: str) -> Generator[None]:
@@ -238,19 +241,19 @@ class Store:
         try:
             yield
         except BaseException:
-            self._unlink_all(folder, [name])
+            self.unlink_all(folder, [name])
             self.disk.fsync(folder)
             raise
 
     def _adopt(self, path: Path, key: str) -> None:
         self._check_marker()
         *parents, name = _parts(key)
-        with contextlib.ExitStack() as stack, plain_words():
+        with contextlib.ExitStack() as stack, plain_words(self.what):
             file = self.disk.open(path, _READ)
             stack.callback(os.close, file)
             if not stat.S_ISREG(self.disk.fstat(file).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file")
-            folder = self._open_folder(stack, tuple(parents), make=True)
+            folder = self.open_folder(stack, tuple(parents), make=True)
             self.disk.fchmod(file, 0o600)
             self.disk.fsync(file)
             with self._reserved(folder, name):
@@ -266,7 +269,7 @@ class Store:
     def _copy_in(self, file: int, folder: int, name: str) -> None:
         """From another file system, where a rename cannot reach."""
         with contextlib.ExitStack() as stack:
-            temp = self._open_folder(stack, (TEMP,), make=True)
+            temp = self.open_folder(stack, (TEMP,), make=True)
             draft = f"{uuid4()}.part"
             try:
                 target = self.disk.open(draft, _CREATE, 0o600, dir_fd=temp)
@@ -276,17 +279,17 @@ class Store:
                 self.disk.fsync(target)
                 self.disk.rename(draft, name, src_dir_fd=temp, dst_dir_fd=folder)
             finally:
-                self._unlink_all(temp, [draft])
+                self.unlink_all(temp, [draft])
 
     def _read(self, key: str) -> bytes:
-        with self.open_now(key) as reader, plain_words(), self._lost_means_gone():
+        with self.open_now(key) as reader, plain_words(self.what), self._lost_means_gone():
             return reader.readall()
 
     def open_now(self, key: str) -> FileIO:
         """As `open`. Blocks: run it in a thread."""
         *parents, name = _parts(key)
-        with contextlib.ExitStack() as stack, plain_words(), self._lost_means_gone():
-            folder = self._open_folder(stack, tuple(parents))
+        with contextlib.ExitStack() as stack, plain_words(self.what), self._lost_means_gone():
+            folder = self.open_folder(stack, tuple(parents))
             reader = os.fdopen(self.disk.open(name, _READ, dir_fd=folder), "rb", buffering=0)
             if not stat.S_ISREG(os.fstat(reader.fileno()).st_mode):
                 reader.close()
@@ -298,19 +301,19 @@ class Store:
         try:
             yield
         except OSError as error:
-            if error.errno not in _LOST:
+            if error.errno not in LOST:
                 raise
             self._check_marker()
             raise Gone("The bytes of this picture are missing from the store.") from error
 
     def _size(self, key: str) -> int | None:
         *parents, name = _parts(key)
-        with contextlib.ExitStack() as stack, plain_words():
+        with contextlib.ExitStack() as stack, plain_words(self.what):
             try:
-                folder = self._open_folder(stack, tuple(parents))
+                folder = self.open_folder(stack, tuple(parents))
                 found = self.disk.stat(name, dir_fd=folder, follow_symlinks=False)
             except OSError as error:
-                if error.errno not in _LOST:
+                if error.errno not in LOST:
                     raise
                 self._check_marker()  # of a disk that is not mounted nothing is known to be missing
                 return None
@@ -322,22 +325,22 @@ class Store:
         for key in keys:
             *parents, name = _parts(key)
             by_folder.setdefault(tuple(parents), []).append(name)
-        with plain_words():
+        with plain_words(self.what):
             return sum(self._delete_in(parents, names) for parents, names in by_folder.items())
 
     def _delete_in(self, parents: tuple[str, ...], names: list[str]) -> int:
         with contextlib.ExitStack() as stack:
             try:
-                folder = self._open_folder(stack, parents)
+                folder = self.open_folder(stack, parents)
             except OSError as error:
-                if error.errno in _LOST:
+                if error.errno in LOST:
                     return 0
                 raise
-            deleted = self._unlink_all(folder, names)
+            deleted = self.unlink_all(folder, names)
             self.disk.fsync(folder)  # also when all were gone: an earlier try may have failed just here
             return deleted
 
-    def _unlink_all(self, folder: int, names: Iterable[str]) -> int:
+    def unlink_all(self, folder: int, names: Iterable[str]) -> int:
         deleted = 0
         for name in names:
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):  # a folder of this name is not ours
@@ -345,7 +348,7 @@ class Store:
                 deleted += 1
         return deleted
 
-    def _open_folder(self, stack: contextlib.ExitStack, parts: tuple[str, ...], *, make: bool = False) -> int:
+    def open_folder(self, stack: contextlib.ExitStack, parts: tuple[str, ...], *, make: bool = False) -> int:
         """A descriptor of the folder, reached step by step without following a symlink; closed by `stack`."""
         flags = _FOLDER & ~os.O_NOFOLLOW  # the root itself may be a link: that is the owner's choice
         folder = self.disk.open(self.root, flags)
