@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from portal.backups.destination import Destination
 from portal.backups.layout import OBJECT_LIST, OBJECTS, folder_of
-from portal.backups.lines import Line, read_lines
+from portal.backups.lines import Line, Reading, read_lines
 from portal.backups.root import Damaged
 
 SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
@@ -32,10 +32,13 @@ def shard_key(entity_type: str, shard: str) -> str:
     return f"{entity_type}/{OBJECTS}/{shard}"
 
 
-async def listed_objects(destination: Destination, key: str) -> AsyncIterator[list[Listed]]:
-    """Some at a time. Raises Damaged for a line that is none, or out of order; Gone, Unavailable."""
+async def listed_objects(
+    destination: Destination, key: str, reading: Reading | None = None
+) -> AsyncIterator[list[Listed]]:
+    """Some at a time; `reading` knows at the end what the file was. Raises Damaged for a line that is none, or out of order;
+    Gone, Unavailable."""
     last = ""
-    async for lines in read_lines(destination, key):
+    async for lines in read_lines(destination, key, reading):
         found = await asyncio.to_thread(_listed, lines, key, last)
         last = found[-1].sha256
         yield found
