@@ -32,6 +32,7 @@ RESTORE: Final = Turn("A restore", 7_310_017)
 PRUNE: Final = Turn("A pruning of backups", 7_310_018)
 DRILL: Final = Turn("A drill", 7_310_019)
 IMPORT: Final = Turn("An import of a folder", 7_310_020)
+ARRIVAL: Final = Turn("A bringing in of a backup", 7_310_022)
 BACKUPS_USED: Final = Turn("Work on backups", 7_310_021)  # shared by all but a pruning: backups.in_use
 
 _HOLDER = """

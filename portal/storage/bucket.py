@@ -137,8 +137,10 @@ class BucketStore:
             await obstore.put_async(self._writing, key, path, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
 
     async def listed(self, prefix: str = "") -> AsyncIterator[list[ObjectEntry]]:
-        """All but the marker. Raises Unavailable where that is missing."""
-        await self.check()
+        """All but the marker; nothing where it was never opened. Raises Unavailable where only the marker is missing."""
+        async with self._soon():
+            if not await self._has_marker() and await self._has_anything():
+                raise self._not_ours()
         with self._plain_words():
             async for chunk in self._list(prefix or None, _CHUNK):
                 found = [ObjectEntry(each["path"], each["size"], each["last_modified"]) for each in chunk]

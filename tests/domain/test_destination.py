@@ -122,6 +122,7 @@ async def test_many_objects_are_copied_in_little_memory(destination: Destination
 
 async def test_it_is_known_by_its_marker(place: Destination) -> None:
     assert not await place.is_away(), "where nothing was ever made, nothing is away"
+    assert await keys_of(place) == set()
     with pytest.raises(Unavailable):
         await place.check()
     await place.open_root()
