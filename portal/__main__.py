@@ -18,6 +18,7 @@ from portal.audit_commands import audit
 from portal.command import as_json, load_settings, with_parts
 from portal.embed_commands import embed
 from portal.errors import PortalError
+from portal.folder_commands import export, import_
 from portal.health_command import health
 from portal.parts import Parts
 from portal.repair_command import repair
@@ -242,7 +243,9 @@ def fsck(is_json: bool) -> None:
 
 main.add_command(audit)
 main.add_command(embed)
+main.add_command(export)
 main.add_command(health)
+main.add_command(import_)
 main.add_command(repair)
 main.add_command(rerender)
 

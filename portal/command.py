@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 import click
@@ -13,6 +15,7 @@ from portal import logs
 from portal import settings as portal_settings
 from portal.environment import SettingError
 from portal.errors import FormError, PortalError
+from portal.jobs.progress import Report, no_report
 from portal.parts import Parts
 from portal.settings import Settings
 
@@ -48,3 +51,22 @@ def with_parts(
 
 def as_json(value: Any) -> str:
     return json.dumps(value, default=str, ensure_ascii=False)
+
+
+@contextlib.contextmanager
+def progress_bar(unit: str) -> Generator[Report]:
+    """How far a verb is, with rate and time left, on stderr; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield no_report
+        return
+    from rich.console import Console  # a tenth of a second that no other command needs
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn(compact=True))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(unit, total=None)
+
+        async def report(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report

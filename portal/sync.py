@@ -16,9 +16,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-import hashlib
+import io
 import os
-import shutil
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -29,6 +28,8 @@ from uuid import UUID, uuid4
 from portal import logs
 from portal import settings as portal_settings
 from portal.audit.actors import Actor
+from portal.backups import folders
+from portal.backups.folders import FolderExport, FolderImport
 from portal.embed import keys as embed_keys
 from portal.embed.handout import NewEmbed, hand_out
 from portal.embed.keys import EmbedView, Scope
@@ -36,10 +37,10 @@ from portal.entities.forms import parse_entity
 from portal.entities.imports import ImportReport, import_rows
 from portal.entities.kinds import parse_ref
 from portal.entities.service import put_entity
-from portal.errors import NotFound, TooLarge
+from portal.errors import NotFound
 from portal.gallery import disposal, pins, queries, service, versions
 from portal.gallery.forms import PictureFields, ReceivedPicture, read_metadata
-from portal.gallery.intake import refuse_when_disk_is_full, rules_of
+from portal.gallery.intake import receive, refuse_when_disk_is_full, rules_of
 from portal.gallery.versions import VersionView
 from portal.gallery.views import EntityView, ImageView
 from portal.integrity.fsck import Finding, fsck
@@ -48,7 +49,7 @@ from portal.jobs.worker import Worker
 from portal.maintenance.cleanup import CleanupReport, clean_up
 from portal.paging import Page
 from portal.parts import Parts
-from portal.settings import Settings
+from portal.settings import ENTITY_TYPES, Settings
 
 T = TypeVar("T")
 
@@ -103,6 +104,36 @@ class Portal:
     def import_entities(self, data: bytes, kind: str = "csv", *, strict: bool = False) -> ImportReport:
         """`kind` is csv or jsonl. Raises FormError for a file that cannot be read at all."""
         return self._call(import_rows(data, "csv" if kind == "csv" else "jsonl", self._actor, strict=strict))
+
+    def export_folder(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        types: Sequence[str] = ENTITY_TYPES,
+        entity: tuple[str, str] | None = None,
+    ) -> FolderExport:
+        """Originals, with what is said of them, into a new folder; `entity` is one gallery's type and id.
+
+        Raises Conflict for a folder that is not empty, NoSuchEntity, DiskFull, Unavailable.
+        """
+        ref = parse_ref(*entity) if entity else None
+        scope: dict[str, Any] = {"entity_types": types, "entity": ref, "actor": self._actor}
+        return self._call(folders.export_folder(store=self._parts.store, folder=Path(folder), **scope))
+
+    def import_folder(self, folder: str | os.PathLike[str], *, dry_run: bool = False) -> FolderImport:
+        """Pictures out of a folder, each verified; may be run again. Raises Conflict, FormError, Running, DiskFull,
+        Unavailable."""
+        parts = self._parts
+        return self._call(
+            folders.import_folder(
+                settings=parts.settings,
+                store=parts.store,
+                pool=parts.pool,
+                folder=Path(folder),
+                dry_run=dry_run,
+                actor=self._actor,
+            )
+        )
 
     def add_image(
         self,
@@ -330,17 +361,5 @@ def _uuid(image_id: UUID | str) -> UUID:
 
 
 def _receive(file: str | os.PathLike[str] | bytes, name: str, path: Path, most: int) -> ReceivedPicture:
-    """Copy what was given to where uploads lie."""
-    size = len(file) if isinstance(file, bytes) else Path(file).stat().st_size
-    if size > most:
-        raise TooLarge(f"This file has {size / 2**20:.1f} MB. Up to {most // 2**20} MB fit.")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as target:
-        if isinstance(file, bytes):
-            target.write(file)
-        else:
-            with Path(file).open("rb") as source:
-                shutil.copyfileobj(source, target)
-    with path.open("rb") as written:
-        digest = hashlib.file_digest(written, "sha256").hexdigest()
-    return ReceivedPicture(path, name, size, digest)
+    with io.BytesIO(file) if isinstance(file, bytes) else Path(file).open("rb") as source:
+        return receive(source, name, path, most)

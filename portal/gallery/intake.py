@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from portal.errors import Busy, DiskFull, TooLarge
 from portal.gallery.forms import ReceivedPicture
@@ -14,7 +17,7 @@ from portal.imaging.formats import DANGEROUS
 from portal.imaging.pool import RenderPool
 from portal.imaging.scan import Address, scan
 from portal.imaging.verify import PATTERNS, Limits, Verified
-from portal.settings import Settings, UploadRules
+from portal.settings import MB, Settings, UploadRules
 from portal.storage.disk import plain_words
 from portal.storage.store import Store
 
@@ -59,6 +62,18 @@ def refuse_too_large(bytes: int, most: int) -> None:
     """Raises TooLarge."""
     if bytes > most:
         raise TooLarge(f"This file is larger than {most // 2**20} MB.")
+
+
+def receive(source: BinaryIO, filename: str, path: Path, most: int) -> ReceivedPicture:
+    """Copy what somebody offers to `path`, where uploads lie. Blocking. Raises TooLarge."""
+    digest, size = hashlib.sha256(), 0
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+        while piece := source.read(MB):
+            size += len(piece)
+            refuse_too_large(size, most)
+            digest.update(piece)
+            target.write(piece)
+    return ReceivedPicture(path, filename, size, digest.hexdigest())
 
 
 class Promise:

@@ -10,7 +10,8 @@ import pytest
 
 from portal import database
 from portal.audit.actors import SYSTEM
-from portal.demo import SHOP, demo_pictures, fill_demo
+from portal.backups.folder_in import FolderIn, Offered
+from portal.demo import SHOP, fill_demo
 from portal.entities.imports import import_rows
 from portal.errors import Conflict
 from portal.settings import Settings
@@ -21,7 +22,12 @@ LINKS = Links((b"k" * 32,), frozenset())
 
 
 def shop() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (SHOP / "shop.jsonl").read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in (SHOP / "entities.jsonl").read_text("utf-8").splitlines()]
+
+
+def pictures() -> list[Offered]:
+    with FolderIn(SHOP) as folder:
+        return list(folder.offered())
 
 
 def test_every_invoice_of_the_demo_adds_up() -> None:
@@ -39,13 +45,12 @@ def test_everything_that_the_demo_points_at_exists() -> None:
     assert len(there) == len(shop())
     parents = {(row["parent"]["type"], row["parent"]["id"]) for row in shop() if "parent" in row}
     items = {("inventory_items", line["item"]) for row in shop() for line in row.get("lines", []) if "item" in line}
-    assert parents | items | {(picture.ref.type, picture.ref.id) for picture in demo_pictures()} <= there
+    assert parents | items | {(row.ref.type, row.ref.id) for row in pictures() if row.ref} <= there
 
 
 def test_every_demo_picture_is_named_once_and_has_its_alt_text() -> None:
-    pictures = demo_pictures()
-    assert sorted(picture.path.name for picture in pictures) == sorted(path.name for path in SHOP.glob("*.jpg"))
-    assert all(picture.fields.alt_text for picture in pictures)
+    assert sorted(row.path for row in pictures()) == sorted(path.name for path in SHOP.glob("*.jpg"))
+    assert all(row.said["alt_text"] for row in pictures())
 
 
 async def test_demo_refuses_a_portal_that_holds_something(studio: Studio, config: Settings) -> None:
@@ -57,14 +62,14 @@ async def test_demo_refuses_a_portal_that_holds_something(studio: Studio, config
 
 @pytest.mark.usefixtures("db")
 async def test_demo_shop_passes_the_import() -> None:
-    report = await import_rows((SHOP / "shop.jsonl").read_bytes(), "jsonl", SYSTEM, strict=True)
+    report = await import_rows((SHOP / "entities.jsonl").read_bytes(), "jsonl", SYSTEM, strict=True)
     assert (report.errors, report.repeated, report.created) == ([], [], len(shop()))
 
 
 async def test_demo_is_ready_when_it_returns_though_no_worker_runs(studio: Studio, config: Settings) -> None:
     report = await fill_demo(config, studio.store, studio.pool, LINKS)
-    assert (report.entities, report.images, report.failed) == (len(shop()), len(demo_pictures()), [])
+    assert (report.entities, report.images, report.failed) == (len(shop()), len(pictures()), [])
     assert await database.fetch_value("SELECT count(*) FROM image WHERE status = 'ready'") == report.images
-    galleries = len({picture.ref for picture in demo_pictures()})
+    galleries = len({row.ref for row in pictures()})
     assert await database.fetch_value("SELECT count(*) FROM image WHERE is_primary") == galleries
     assert not list(config.temp_dir.glob("*.part"))
