@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -69,7 +70,9 @@ def forge(
         "members": members,
     }
     root = Root(**said | counts | facts)
-    (folder / folder_of(backup_id) / layout.ROOT).write_bytes(root.encoded())
+    place = folder / folder_of(backup_id) / layout.ROOT
+    place.write_bytes(root.encoded())
+    os.utime(place, (at.timestamp(), at.timestamp()))
     return root
 
 

@@ -1,4 +1,4 @@
-"""What a backup's objects.jsonl lists, shard by shard: by the order of the SHA-256, so of any number one shard is in memory."""
+"""What a backup's objects.jsonl lists, in the order of the SHA-256: of very many, one shard at a time is in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from portal.backups.layout import OBJECT_LIST, OBJECTS, folder_of
 from portal.backups.lines import Line, Reading, read_lines
 from portal.backups.root import Damaged
 
-SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
+_SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
+_FEW: Final = 50_000  # are gone through at once
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -28,8 +29,14 @@ def list_key(backup_id: str, entity_type: str) -> str:
     return f"{folder_of(backup_id)}/{entity_type}/{OBJECT_LIST}"
 
 
+def shards_of(count: int) -> tuple[str, ...]:
+    """So many objects, in parts that fit into memory: what their SHA-256 begins with, in order."""
+    return ("",) if count <= _FEW else _SHARDS
+
+
 def shard_key(entity_type: str, shard: str) -> str:
-    return f"{entity_type}/{OBJECTS}/{shard}"
+    """The folder in which these objects lie."""
+    return f"{entity_type}/{OBJECTS}/{shard}".rstrip("/")
 
 
 async def listed_objects(
@@ -37,7 +44,7 @@ async def listed_objects(
 ) -> AsyncIterator[list[Listed]]:
     """Some at a time; `reading` knows at the end what the file was. Raises Damaged for a line that is none, or out of order;
     Gone, Unavailable."""
-    last = ""
+    last, reading = "", reading or Reading()
     async for lines in read_lines(destination, key, reading):
         found = await asyncio.to_thread(_listed, lines, key, last)
         last = found[-1].sha256
@@ -55,7 +62,7 @@ def _listed(lines: list[Line], key: str, last: str) -> list[Listed]:
 
 def _one(line: Line, key: str) -> Listed:
     sha256, size = line.get("sha256"), line.get("bytes")
-    if not isinstance(sha256, str) or not isinstance(size, int) or not _SHA256.fullmatch(sha256):
+    if not isinstance(sha256, str) or not isinstance(size, int) or size < 0 or not _SHA256.fullmatch(sha256):
         raise Damaged(f"{key} has a line that names no object.")
     return Listed(sha256, size, bool(line.get("lost")))
 
@@ -71,8 +78,8 @@ class Shards:
         """Of one that comes after all that were asked for before."""
         found: list[Listed] = []
         while True:
-            found += [each for each in self._ahead if each.sha256[:2] == shard]
-            self._ahead = [each for each in self._ahead if each.sha256[:2] > shard]
+            found += [each for each in self._ahead if each.sha256.startswith(shard)]
+            self._ahead = [each for each in self._ahead if each.sha256[: len(shard)] > shard]
             if self._ahead:
                 return found
             try:

@@ -25,7 +25,7 @@ from portal.backups.listing import BackupView, Lying, get_backup, list_backups, 
 from portal.backups.marks import forget_marks
 from portal.backups.removal import remove_folder
 from portal.backups.root import Damaged, Foreign
-from portal.backups.sweeping import STEPS, Swept, read_lists, sweep_objects
+from portal.backups.sweeping import Swept, read_lists, sweep_objects
 from portal.errors import Conflict
 from portal.integrity.strays import LEAST_AGE
 from portal.jobs.alone import Hold
@@ -60,9 +60,12 @@ class PruneReport:
     blocked: str | None = None
 
     def as_result(self) -> dict[str, Any]:
-        """In numbers; `kept` with its rules."""
-        told = asdict(self) | {"removed": len(self.removed), "unfinished": len(self.unfinished)}
-        return told | {"kept": {each.id: list(each.rules) for each in self.kept}, "backups": len(self.kept)}
+        """Numbers, and `rules`: by the id of each that stays, those that keep it."""
+        told = asdict(self) | {"removed": len(self.removed), "unfinished": len(self.unfinished), "kept": len(self.kept)}
+        return told | {
+            "rules": {each.id: list(each.rules) for each in self.kept},
+            "removed_ids": [*self.removed, *self.unfinished],
+        }
 
     def lines(self) -> list[str]:
         """For who reads it in a terminal."""
@@ -151,7 +154,7 @@ def _decided(place: _Place, rules: Mapping[str, Sequence[str]], dry_run: bool) -
 
 
 async def _prune(found: PruneReport, destination: Destination, hold: Hold, place: _Place, report: Report) -> None:
-    await report(0, STEPS)
+    await report(0, None)
     if not found.dry_run:
         for backup_id in (*found.removed, *found.unfinished):
             await hold.check()
@@ -162,7 +165,6 @@ async def _prune(found: PruneReport, destination: Destination, hold: Hold, place
         await _free_objects(found, destination, hold, place, report)
     except (Damaged, Foreign, _Others) as error:
         found.blocked = f"No object is freed: {error}"
-        await report(STEPS, STEPS)
 
 
 class _Others(Exception):

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from portal.backups.destination import Destination
 from portal.backups.layout import OBJECT_LIST, object_of_key
 from portal.backups.lines import Reading
-from portal.backups.object_lists import SHARDS, Shards, list_key, listed_objects, shard_key
+from portal.backups.object_lists import Shards, list_key, listed_objects, shard_key, shards_of
 from portal.backups.root import Damaged, Member, Root
 from portal.errors import Gone
 from portal.jobs.progress import Report
 from portal.settings import ENTITY_TYPES
 from portal.storage.store import ObjectEntry
 
-STEPS: Final = len(ENTITY_TYPES) * len(SHARDS)
-Lists = dict[str, Counter[str]]  # by key: how many objects of each shard are listed
+Lists = dict[str, Counter[str]]  # by key: how many objects begin with each two letters
 
 
 @dataclass(slots=True)
@@ -64,11 +62,12 @@ async def sweep_objects(
     report: Report,
 ) -> None:
     """`swept` counts as it goes. `may_remove` is asked before each removal, and raises where nothing may be removed any more."""
-    done = 0
-    for entity_type in ENTITY_TYPES:
+    steps = {entity_type: shards_of(_most(entity_type, remaining)) for entity_type in ENTITY_TYPES}
+    done, total = 0, sum(map(len, steps.values()))
+    for entity_type, shards in steps.items():
         keys = [list_key(root.id, entity_type) for root in remaining if entity_type in root.entity_types]
         needing = {key: Shards(destination, key) for key in keys}
-        for shard in SHARDS:
+        for shard in shards:
             needed = await _needed(needing, lists, shard)
             async for entries in destination.listed(shard_key(entity_type, shard)):
                 free = [each for each in entries if _is_free(each, needed)]
@@ -77,14 +76,23 @@ async def sweep_objects(
                     await destination.delete([each.key for each in free])
                 swept.objects += len(free)
                 swept.bytes += sum(each.bytes for each in free)
-            await report(done := done + 1, STEPS)
+            await report(done := done + 1, total)
+
+
+def _most(entity_type: str, remaining: Sequence[Root]) -> int:
+    """As many objects as these backups can need together."""
+    return sum(
+        root.members[f"{entity_type}/{OBJECT_LIST}"].lines or 0
+        for root in remaining
+        if entity_type in root.entity_types
+    )
 
 
 async def _needed(needing: dict[str, Shards], lists: Lists, shard: str) -> set[str]:
     found: set[str] = set()
     for key, shards in needing.items():
         listed = await shards.of(shard)
-        if len(listed) != lists[key][shard]:
+        if len(listed) != sum(count for begin, count in lists[key].items() if begin.startswith(shard)):
             raise Damaged(f"{key} is no longer what it was a moment ago.")
         found.update(each.sha256 for each in listed)
     return found

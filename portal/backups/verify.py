@@ -22,7 +22,7 @@ from portal.backups.lines import Reading, read_lines
 from portal.backups.listing import get_backup, read_root
 from portal.backups.looking import look_into
 from portal.backups.marks import Mark, keep_mark, marks
-from portal.backups.object_lists import SHARDS, Listed, Shards, list_key, shard_key
+from portal.backups.object_lists import Listed, Shards, list_key, shard_key, shards_of
 from portal.backups.root import Damaged, Member, Root
 from portal.errors import Conflict, Gone, Unavailable
 from portal.jobs.progress import Report, no_report
@@ -181,7 +181,7 @@ async def _check_type(found: _Look, root: Root, entity_type: str, sound: set[str
             await check_references(found.destination, root, entity_type, found.faults)
         await _check_names(found, entity_type)
         shards = Shards(found.destination, list_key(root.id, entity_type))
-        for shard in SHARDS:
+        for shard in shards_of(root.members[f"{entity_type}/{OBJECT_LIST}"].lines or 0):
             listed = await shards.of(shard)
             found.lost += sum(each.is_lost for each in listed)
             if listed:
@@ -217,14 +217,13 @@ async def _read_all(found: _Look, entity_type: str, listed: Sequence[Listed]) ->
 
 async def _check_sizes(found: _Look, entity_type: str, shard: str, listed: Sequence[Listed]) -> None:
     """By the names that lie there: one question for many."""
+    wanted = {object_key(entity_type, each.sha256): each.bytes for each in listed}
     there: dict[str, int] = {}
     async for entries in found.destination.listed(shard_key(entity_type, shard)):
-        there |= {entry.key: entry.bytes for entry in entries}
-    for each in listed:
-        key = object_key(entity_type, each.sha256)
-        if there.get(key) != each.bytes:
-            size = there.get(key)
-            found.faults.add(key, f"expected {each.bytes} bytes, found {'no file' if size is None else size}")
+        there |= {entry.key: entry.bytes for entry in entries if entry.key in wanted}
+    for key, size in wanted.items():
+        if there.get(key) != size:
+            found.faults.add(key, f"expected {size} bytes, found {there.get(key, 'no file')}")
     await _count(found, listed)
 
 

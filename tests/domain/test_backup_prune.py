@@ -1,0 +1,197 @@
+"""Pruning: what is past its time goes, what any remaining backup needs stays, and in doubt nothing goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from portal import database
+from portal.audit.actors import SYSTEM
+from portal.backups.destination import Folder
+from portal.backups.identity import portal_id
+from portal.backups.in_use import backups_for_removal, backups_in_use
+from portal.backups.layout import BEGUN, OBJECT_LIST, ROOT, folder_of, new_id, object_key, object_of_key
+from portal.backups.listing import list_backups
+from portal.backups.retention import PruneReport, prune_backups, remove_backup
+from portal.backups.verify import verify_backup
+from portal.errors import Conflict, NotFound, Running, Unavailable
+from portal.jobs.alone import BACKUP, alone
+from portal.settings import Keep, Settings
+from portal.storage.store import MARKER
+from tests.backing_up import NOW, TYPE, files_of, forge, opened, sha256_of, some_bytes
+
+pytestmark = pytest.mark.usefixtures("db")
+KEEP = Keep(last=2)
+
+
+@pytest.fixture
+async def place(config: Settings) -> Folder:
+    return await opened(config.backup_dir)
+
+
+async def pruned(place: Folder, *, dry_run: bool = False, keep: Keep = KEEP) -> PruneReport:
+    return await prune_backups(destination=place, keep=keep, zone=ZoneInfo("UTC"), actor=SYSTEM, dry_run=dry_run)
+
+
+def objects(at: Path) -> set[str]:
+    return {named[1] for key in files_of(at) if (named := object_of_key(key))}
+
+
+def hashes(*pieces: list[bytes]) -> set[str]:
+    return {sha256_of(each) for some in pieces for each in some}
+
+
+async def test_what_no_remaining_backup_needs_is_freed_and_a_dry_run_says_the_same(place: Folder) -> None:
+    at, (a, b, c, d) = place.store.root, (some_bytes(seed) for seed in range(4))
+    old = forge(at, {TYPE: a + b, "customers": a}, at=NOW - timedelta(days=3))
+    kept = [forge(at, {TYPE: b + c, "customers": []}, at=NOW - timedelta(days=day)) for day in (2, 1)]
+    (at / object_key(TYPE, sha256_of(d[0]))).parent.mkdir(parents=True, exist_ok=True)
+    (at / object_key(TYPE, sha256_of(d[0]))).write_bytes(d[0])  # of a backup that was killed
+    foreign = at / TYPE / "objects" / "read-me.txt"
+    foreign.write_text("not ours")
+    before = files_of(at)
+    planned = await pruned(place, dry_run=True)
+    assert files_of(at) == before
+    done = await pruned(place)
+    assert planned.as_result() == done.as_result() | {"dry_run": True}
+    assert (done.removed, [each.id for each in done.kept]) == ((old.id,), [kept[1].id, kept[0].id])
+    assert (done.objects, done.bytes) == (11, 2 * sum(map(len, a)) + len(d[0]))
+    assert objects(at) == hashes(b, c)
+    assert foreign.exists()
+    assert not (at / folder_of(old.id)).exists()
+    for root in kept:
+        assert "read-me.txt" in str((await verify_backup(destination=place, backup_id=root.id)).wrong)
+    row = await database.fetch_row("SELECT action, after FROM audit JOIN audit_change AS c ON c.audit = audit.pk")
+    assert row is not None
+    assert row["action"] == "backup.prune"
+    assert json.loads(row["after"])["removed"] == 1
+    assert (await pruned(place)).objects == 0
+    assert await database.fetch_value("SELECT count(*) FROM audit") == 1  # nothing done, nothing told
+
+
+async def test_nothing_is_freed_while_the_list_of_a_remaining_backup_cannot_be_read(place: Folder) -> None:
+    at = place.store.root
+    old = forge(at, some_bytes(1), at=NOW - timedelta(days=3))
+    kept = [forge(at, some_bytes(2), at=NOW - timedelta(days=day)) for day in (2, 1)]
+    key = f"{folder_of(kept[0].id)}/{TYPE}/{OBJECT_LIST}"
+    sound = (at / key).read_bytes()
+    for harm in (sound[:-1], sound.replace(b"1", b"2"), b"", None):
+        (at / key).unlink() if harm is None else (at / key).write_bytes(harm)
+        found = await pruned(place)
+        assert key in str(found.blocked)
+        assert objects(at) == hashes(some_bytes(1), some_bytes(2))
+        assert found.objects == 0
+    assert not (at / folder_of(old.id)).exists()
+    (at / key).write_bytes(sound)
+    assert (await pruned(place)).objects == 5
+    assert objects(at) == hashes(some_bytes(2))
+
+
+@pytest.mark.parametrize("harm", ["damaged", "foreign"])
+async def test_nothing_is_freed_beside_a_root_that_cannot_be_read(place: Folder, harm: str) -> None:
+    at = place.store.root
+    forge(at, some_bytes(1), at=NOW - timedelta(days=3))
+    sound = [forge(at, some_bytes(2), at=NOW - timedelta(days=day)) for day in (2, 1)]
+    other = forge(at, some_bytes(3), format=9 if harm == "foreign" else 1)
+    if harm == "damaged":
+        (at / folder_of(other.id) / ROOT).write_bytes(b"{}\n")
+    found = await pruned(place)
+    assert f"{folder_of(other.id)}/{ROOT}" in str(found.blocked)
+    assert {each.id for each in found.kept} == {other.id, *(root.id for root in sound)}
+    assert hashes(some_bytes(3)) <= objects(at)
+    await remove_backup(destination=place, backup_id=other.id, actor=SYSTEM)
+    assert (await pruned(place)).blocked is None
+    assert objects(at) == hashes(some_bytes(2))
+
+
+def begin(at: Path, portal: str | None, age: timedelta) -> str:
+    """A backup that has no root yet."""
+    moment = datetime.now(UTC) - age
+    backup_id = new_id(moment)
+    begun = at / folder_of(backup_id) / BEGUN
+    begun.parent.mkdir(parents=True)
+    begun.write_text(json.dumps({"portal": portal} if portal else []))
+    os.utime(begun, (moment.timestamp(), moment.timestamp()))
+    return backup_id
+
+
+async def test_unfinished_ones_go_unless_another_portal_may_be_at_work(place: Folder) -> None:
+    at = place.store.root
+    kept, stray = forge(at, some_bytes(1), at=NOW - timedelta(days=9)), some_bytes(2, 1)[0]
+    (at / object_key(TYPE, sha256_of(stray))).parent.mkdir(parents=True, exist_ok=True)
+    (at / object_key(TYPE, sha256_of(stray))).write_bytes(stray)
+    ours = begin(at, await portal_id(), timedelta(minutes=1))
+    old = begin(at, "another", timedelta(hours=25))
+    theirs = [begin(at, name, timedelta(hours=23)) for name in ("another", None)]
+    assert {each.state for each in await list_backups(place) if each.id != kept.id} == {"unfinished"}
+    found = await pruned(place)
+    assert set(found.unfinished) == {ours, old}
+    assert min(theirs) in str(found.blocked)
+    assert {each.id for each in await list_backups(place)} == {kept.id, *theirs}
+    assert sha256_of(stray) in objects(at)
+    with pytest.raises(Conflict, match="Another portal"):
+        await remove_backup(destination=place, backup_id=theirs[0], actor=SYSTEM)
+    for each in theirs:
+        os.utime(at / folder_of(each) / BEGUN, (1, 1))
+    found = await pruned(place)
+    assert (set(found.unfinished), found.objects) == (set(theirs), 1)
+
+
+async def test_one_backup_is_removed_by_its_id_but_never_the_only_one(place: Folder) -> None:
+    at = place.store.root
+    old, new = (forge(at, some_bytes(1), at=NOW - timedelta(days=day)) for day in (1, 0))
+    for backup_id in ("..", "2026-11-23T020000Z-abcdef"):
+        with pytest.raises(NotFound):
+            await remove_backup(destination=place, backup_id=backup_id, actor=SYSTEM)
+    await remove_backup(destination=place, backup_id=new.id, actor=SYSTEM)
+    assert [each.id for each in await list_backups(place)] == [old.id]
+    with pytest.raises(Conflict, match="only complete"):
+        await remove_backup(destination=place, backup_id=old.id, actor=SYSTEM)
+    assert (await verify_backup(destination=place, backup_id=old.id)).is_sound
+    assert await database.fetch_value("SELECT action || ' ' || subject_id FROM audit") == f"backup.remove {new.id}"
+
+
+async def test_temporary_files_go_after_an_hour(place: Folder) -> None:
+    at = place.store.root
+    forge(at, some_bytes(1))
+    for name, age in (("old.part", 7200), ("new.part", 60)):
+        (at / "temp" / name).write_bytes(b"draft")
+        os.utime(at / "temp" / name, (time.time() - age, time.time() - age))
+    assert (await pruned(place, dry_run=True)).temp_files == 1
+    assert (await pruned(place)).temp_files == 1
+    assert [each.name for each in (at / "temp").iterdir()] == ["new.part"]
+
+
+async def test_an_empty_place_and_one_that_is_away_lose_nothing(place: Folder, config: Settings) -> None:
+    assert (await pruned(place)).kept == ()
+    forge(place.store.root, some_bytes(1))
+    (place.store.root / MARKER).unlink()
+    before = files_of(place.store.root)
+    with pytest.raises(Unavailable):
+        await pruned(place)
+    assert files_of(place.store.root) == before
+    assert await list_backups(Folder(config.data_dir / "never-made")) == []
+
+
+async def test_nobody_removes_while_somebody_works_on_backups(place: Folder) -> None:
+    root = forge(place.store.root, some_bytes(1))
+    async with alone(BACKUP), backups_in_use():
+        with pytest.raises(Running, match="A backup is running since"):
+            await pruned(place)
+    async with backups_in_use():
+        async with backups_in_use():  # many at once
+            assert (await verify_backup(destination=place, backup_id=root.id)).is_sound
+        with pytest.raises(Running, match="Work on backups is running since"):
+            await pruned(place, dry_run=True)
+    async with backups_for_removal():
+        with pytest.raises(Running, match="A pruning of backups is running since"):
+            await verify_backup(destination=place, backup_id=root.id)
+        with pytest.raises(Running, match="A pruning of backups"):
+            await remove_backup(destination=place, backup_id=root.id, actor=SYSTEM)
+    assert (await pruned(place)).removed == ()
