@@ -11,6 +11,7 @@ from typing import IO, Final, NamedTuple
 
 from portal.backups.destination import Destination
 from portal.backups.layout import OBJECT_LIST, object_key
+from portal.backups.lines import Reading
 from portal.backups.object_lists import Listed, list_key, listed_objects
 from portal.backups.root import Damaged, Root
 from portal.settings import ENTITY_TYPES
@@ -49,17 +50,19 @@ class NeededObjects:
 
 @asynccontextmanager
 async def needed_objects(destination: Destination, root: Root) -> AsyncGenerator[NeededObjects]:
-    """Raises Damaged where a manifest is not one, or lists more than the root does."""
+    """Raises Damaged where a manifest is not what the root says, or lists more than the root does."""
     with tempfile.SpooledTemporaryFile(_MEMORY) as file:
         found = NeededObjects(file)
         for entity_type in sorted(ENTITY_TYPES):
             name = f"{entity_type}/{OBJECT_LIST}"
             if name in root.members:
-                key = list_key(root.id, entity_type)
-                async for listed in listed_objects(destination, key):
+                key, reading = list_key(root.id, entity_type), Reading()
+                async for listed in listed_objects(destination, key, reading):
                     await asyncio.to_thread(found.add, entity_type, listed)
                     if found.count > root.objects or found.bytes > root.bytes:
                         raise Damaged(f"{key} lists more objects than the root of its backup.")
+                if difference := reading.difference(root.members[name]):
+                    raise Damaged(f"{key}: {difference}.")
         yield found
 
 
