@@ -204,6 +204,23 @@ def transaction() -> SafeTransaction:
 
 
 @contextlib.asynccontextmanager
+async def snapshot() -> AsyncIterator[Any]:
+    """A connection of its own, on which every statement sees the moment of the first one and nothing is changed.
+
+    Raises Unavailable, also when the server goes away meanwhile.
+    """
+    try:
+        connection = await asyncpg.connect(**DB.config)
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                yield connection
+        finally:
+            connection.terminate()
+    except AWAY as error:
+        raise Unavailable("The database was away meanwhile. Start it again.") from error
+
+
+@contextlib.asynccontextmanager
 async def session() -> AsyncIterator[Callable[[], SafeTransaction]]:
     """`transaction()` as above, but all on one connection: temporary tables last from one to the next, until the end."""
     connection = await asyncpg.connect(**DB.config)

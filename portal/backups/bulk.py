@@ -23,6 +23,7 @@ from portal.storage.keys import TEMP
 from portal.storage.look import is_unreadable
 from portal.storage.store import LOST, Store
 
+DRAFT: Final = "backup-"  # what the names of objects begin with until they are whole: nobody but a backup has such
 SYNCS: Final = 8  # at once: the disk answers them together
 _PIECE: Final = 1024 * 1024
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -42,7 +43,7 @@ def take_many(target: Store, source: Store, wanted: Sequence[Wanted]) -> list[Lo
         temp = target.open_folder(stack, (TEMP,), make=True)
         try:
             for each in wanted:
-                drafts.append((f"{uuid4()}.part", object_key(each.entity_type, each.sha256)))
+                drafts.append((f"{DRAFT}{uuid4()}.part", object_key(each.entity_type, each.sha256)))
                 reason = _copied(each, source, target, temp, drafts[-1][0])
                 if reason is not None:
                     spoilt.append(drafts.pop()[0])

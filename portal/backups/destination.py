@@ -7,6 +7,7 @@ acknowledged survives a power cut.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import stat
@@ -25,7 +26,7 @@ from portal.storage.disk import plain_words
 from portal.storage.store import MARKER, ObjectEntry, Store
 from portal.storage.walk import walk
 
-__all__ = ["Destination", "Folder", "Lost", "Wanted", "destination_of", "take_one"]
+__all__ = ["Destination", "Folder", "Lost", "Wanted", "destination_of", "sizes_of", "take_one"]
 
 PIECE: Final = 1024 * 1024
 _CHUNK: Final = 1000
@@ -159,6 +160,33 @@ class Folder:
 
     async def free_bytes(self) -> int | None:
         return await self.store.free_bytes()
+
+    async def settle(self) -> None:
+        """What a killed process has named here is on the disk when this returns."""
+        await asyncio.to_thread(self._settle)
+
+    def _settle(self) -> None:
+        with contextlib.ExitStack() as stack, plain_words(self.store.what):
+            self.store.disk.syncfs(self.store.open_folder(stack, ()))
+
+    async def sizes(self, prefix: str) -> dict[str, int]:
+        """Of the files right below a folder's key, by name; as `listed`, for who asks hundreds of folders."""
+        return await asyncio.to_thread(self._sizes, prefix)
+
+    def _sizes(self, prefix: str) -> dict[str, int]:
+        with plain_words(self.store.what):
+            try:
+                entries = self.store.disk.scandir(self.store.path_of(prefix))
+                return {each.name: each.stat().st_size for each in entries if each.is_file(follow_symlinks=False)}
+            except FileNotFoundError:
+                return {}
+
+
+async def sizes_of(destination: Destination, prefix: str) -> dict[str, int]:
+    """Of what lies right below a folder's key, by name. Where the destination is away it may seem to be nothing."""
+    if isinstance(destination, Folder):
+        return await destination.sizes(prefix)
+    return {each.key.rpartition("/")[2]: each.bytes async for found in destination.listed(prefix) for each in found}
 
 
 async def take_one(destination: Destination, source: Store, wanted: Wanted) -> Lost | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from portal.backups.create_task import create_tasks
 from portal.imaging.pool import RenderPool
 from portal.jobs.queue import Task
 from portal.settings import Settings
@@ -11,4 +12,6 @@ from portal.storage.store import Store
 
 
 def backup_tasks(settings: Settings, store: Store, pool: RenderPool) -> Mapping[str, Task]:
-    return {}
+    return {
+        **create_tasks(settings, store),
+    }

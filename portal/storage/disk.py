@@ -22,10 +22,14 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def _syncfs(file: int) -> None:
-    """All of its file system at once, so that the fsync of each that follows is quick; nothing where there is no such call."""
+    """All of its file system at once, so that the fsync of each that follows is quick; without such a call all file systems."""
     call = getattr(_LIBC, "syncfs", None)
-    if call is not None and call(file) != 0 and (code := ctypes.get_errno()) not in _WITHOUT:
+    if call is not None and call(file) == 0:
+        return
+    code = errno.ENOSYS if call is None else ctypes.get_errno()
+    if code not in _WITHOUT:
         raise OSError(code, os.strerror(code))
+    os.sync()
 
 
 class Disk:
