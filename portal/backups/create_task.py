@@ -7,8 +7,8 @@ from typing import Any
 
 from portal.audit.actors import Actor
 from portal.backups.create import create_backup, told_of
-from portal.backups.kinds import BACKUP
-from portal.jobs.progress import Report, followed
+from portal.backups.kinds import BACKUP, BACKUP_PRUNE
+from portal.jobs.progress import Report, followed, start_job
 from portal.jobs.queue import Task
 from portal.settings import ENTITY_TYPES, Settings
 from portal.storage.store import Store
@@ -16,7 +16,8 @@ from portal.storage.store import Store
 
 def create_tasks(settings: Settings, store: Store) -> Mapping[str, Task]:
     async def run(arguments: dict[str, Any], actor: Actor, report: Report) -> dict[str, Any]:
-        """Killed on its way it begins anew, and finds the objects that it had copied."""
+        """Killed on its way it begins anew, and finds the objects that it had copied. By schedule the old ones are removed
+        after it: as long as none is made, none goes."""
         root = await create_backup(
             settings=settings,
             store=store,
@@ -25,6 +26,8 @@ def create_tasks(settings: Settings, store: Store) -> Mapping[str, Task]:
             reason=arguments.get("reason", "asked"),
             report=report,
         )
+        if root.reason == "schedule":
+            await start_job(BACKUP_PRUNE, {"dry_run": False}, actor=actor)
         return told_of(root)
 
     return {BACKUP: followed(run, unit="objects")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from portal.backups.create_task import create_tasks
+from portal.backups.upkeep_tasks import upkeep_tasks
 from portal.imaging.pool import RenderPool
 from portal.jobs.queue import Task
 from portal.settings import Settings
@@ -14,4 +15,5 @@ from portal.storage.store import Store
 def backup_tasks(settings: Settings, store: Store, pool: RenderPool) -> Mapping[str, Task]:
     return {
         **create_tasks(settings, store),
+        **upkeep_tasks(settings),
     }

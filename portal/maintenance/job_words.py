@@ -55,6 +55,21 @@ _RESULTS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("refused", "cannot be", "cannot be"),
         ("gone", "no longer true", "no longer true"),
     ),
+    "backup": (
+        ("images", "picture", "pictures"),
+        ("copied_objects", "object copied", "objects copied"),
+        ("lost", "lost", "lost"),
+    ),
+    "backup_verify": (
+        ("objects", "object", "objects"),
+        ("faults", "member wrong", "members wrong"),
+        ("lost", "lost before", "lost before"),
+    ),
+    "backup_prune": (
+        ("removed", "backup removed", "backups removed"),
+        ("unfinished", "unfinished", "unfinished"),
+        ("objects", "object freed", "objects freed"),
+    ),
     "audit_verify": (
         ("lines", "line as sealed", "lines as sealed"),
         ("unsealed", "not sealed yet", "not sealed yet"),
