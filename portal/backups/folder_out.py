@@ -105,5 +105,5 @@ def _read(store: Store, file: int) -> bytes:
 def _refuse_what_is_used(folder: Path, store: Store) -> None:
     if folder.resolve().is_relative_to(store.root.resolve()):
         raise Conflict("This folder lies among the portal's own pictures. Choose one elsewhere.")
-    if folder.exists() and any(entry.name != "lost+found" for entry in os.scandir(folder)):
+    if folder.exists() and set(os.listdir(folder)) - {"lost+found"}:
         raise Conflict(f"{folder} is not empty. Choose a new folder: nothing in it is ever replaced.")

@@ -224,7 +224,8 @@ async def _offered(source: FolderIn) -> AsyncIterator[Offered]:
 
 async def _import(taker: Taker, row: Offered, told: FolderImport, total: int, report: Report) -> None:
     try:
-        told.made += await make_entity(taker, row)
+        is_made = await make_entity(taker, row)  # awaited first: others add to the same figures meanwhile
+        told.made += is_made
         taken = await take_picture(taker, row)
     except STOPS:
         raise
