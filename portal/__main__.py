@@ -15,6 +15,7 @@ import click
 from portal.accounts import tokens, users
 from portal.audit.actors import ROLES, SYSTEM
 from portal.audit_commands import audit
+from portal.backup_commands import backup
 from portal.command import as_json, load_settings, with_parts
 from portal.embed_commands import embed
 from portal.errors import PortalError
@@ -242,6 +243,7 @@ def fsck(is_json: bool) -> None:
 
 
 main.add_command(audit)
+main.add_command(backup)
 main.add_command(embed)
 main.add_command(export)
 main.add_command(health)
