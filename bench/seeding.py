@@ -51,9 +51,9 @@ async def _seed(found: settings.Settings, images: int) -> float:
     async with database.open_database(found):
         connection = await asyncpg.connect(**database.DB.config)
         try:
-            entities = await _add_entities(connection, images // PICTURES_EACH)
+            entities = await add_entities(connection, images // PICTURES_EACH)
             began = time.monotonic()
-            async with _bare(connection):
+            async with bare(connection):
                 for first in range(0, images, AT_ONCE):
                     source = io.BytesIO("".join(_lines(first, min(AT_ONCE, images - first), entities)).encode())
                     await connection.copy_to_table("image", source=source, columns=COLUMNS)
@@ -67,7 +67,7 @@ async def _seed(found: settings.Settings, images: int) -> float:
 
 
 @contextlib.asynccontextmanager
-async def _bare(connection: asyncpg.Connection) -> AsyncIterator[None]:
+async def bare(connection: asyncpg.Connection) -> AsyncIterator[None]:
     """The table without triggers and without the indexes that no constraint needs; then they are back, and counters true."""
     indexes = await connection.fetch(
         """SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'image'
@@ -87,7 +87,7 @@ async def _bare(connection: asyncpg.Connection) -> AsyncIterator[None]:
         await connection.execute(statement, timeout=PATIENCE)
 
 
-async def _add_entities(connection: asyncpg.Connection, count: int) -> int:
+async def add_entities(connection: asyncpg.Connection, count: int) -> int:
     """The number of the first one."""
     kinds = random.choices([name for name, _ in TYPES], [share for _, share in TYPES], k=count)
     rows = (
@@ -106,7 +106,7 @@ def _lines(first: int, count: int, entity: int) -> Iterator[str]:
         is_trashed, status = at % 100 == 99, _status(at)  # the last of its gallery: no gap in the order
         size = random.randint(800_000, 6_000_000)
         values = (
-            str(_uuid7(created)),
+            str(new_uuid7(created)),
             str(entity + at // PICTURES_EACH),
             f"IMG_{at:07}.jpg",
             "image/jpeg",
@@ -151,7 +151,7 @@ def _renditions(size: int) -> str:
     return json.dumps({"of": "1.1", "made_of": made_of, "items": items})
 
 
-def _uuid7(moment: datetime) -> UUID:
+def new_uuid7(moment: datetime) -> UUID:
     chance = int.from_bytes(os.urandom(10), "big")
     number = int(moment.timestamp() * 1000) << 80 | chance
     return UUID(int=number & ~(0xF << 76) & ~(0b11 << 62) | 7 << 76 | 0b10 << 62)
