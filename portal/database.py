@@ -25,6 +25,9 @@ from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 from portal.embedded import EmbeddedServer
 from portal.errors import Unavailable
 from portal.histogram import Histogram
+from portal.patience import INTERRUPTED, USUAL_SECONDS, bounds, given_patience
+from portal.patience import REQUEST_SECONDS as REQUEST_SECONDS
+from portal.patience import patience as patience
 from portal.settings import Settings
 
 log = structlog.get_logger()
@@ -32,8 +35,6 @@ Row = Mapping[str, Any]
 
 MIGRATION_LOCK = 7_310_001
 LEAST_SERVER_VERSION = 150_000
-REQUEST_SECONDS: Final = 4.0  # how long a person's request waits for a server that does not answer
-USUAL_SECONDS: Final = 30.0
 MIGRATION_SECONDS: Final = 3600.0
 # What asyncpg raises when the server is away, restarting or out of reach: a reason to come back, not a defect of ours.
 AWAY = (
@@ -52,55 +53,8 @@ AWAY = (
 
 # Two transactions have waited for each other, or one for longer than it may: it has done nothing, and may try again.
 CONTENDED = (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
-INTERRUPTED = (TimeoutError, asyncio.CancelledError)
 _releasing: set[asyncio.Task[None]] = set()
 waits: Final = Histogram()  # for a connection of the pool
-
-
-class Patience:
-    """How long its owner waits in all for a server that does not answer. An answer renews it."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = self.left = seconds
-
-    @contextlib.asynccontextmanager
-    async def bounds(self) -> AsyncIterator[None]:
-        """Raises TimeoutError; the server has been told to stop then."""
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(self.left):
-                yield
-        except INTERRUPTED:
-            self.left = max(self.left - (time.monotonic() - began), 0)
-            raise
-        self.left = self.seconds
-
-
-_patience: ContextVar[Patience | None] = ContextVar("patience", default=None)
-
-
-class _Bounding:
-    """Around every request, pictures in memory included: a generator costs three times as much."""
-
-    __slots__ = ("_seconds", "_token")
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def __enter__(self) -> None:
-        self._token = _patience.set(Patience(self._seconds))
-
-    def __exit__(self, *_: object) -> None:
-        _patience.reset(self._token)
-
-
-def patience(seconds: float) -> contextlib.AbstractContextManager[None]:
-    """Bound the wait for the database inside, and in tasks begun there; without it, each statement has USUAL_SECONDS."""
-    return _Bounding(seconds)
-
-
-def _bounds() -> contextlib.AbstractAsyncContextManager[None]:
-    return (_patience.get() or Patience(USUAL_SECONDS)).bounds()
 
 
 class SafeTransaction(PostgresTransaction):
@@ -114,7 +68,7 @@ class SafeTransaction(PostgresTransaction):
         self.connection = self.own or await (_take() if DB.pool is not None else asyncpg.connect(**DB.config))
         try:
             self.transaction = self.connection.transaction()
-            async with _bounds():
+            async with bounds():
                 await self.begin()
         except BaseException as error:
             await self._let_go(error)
@@ -144,7 +98,7 @@ class SafeTransaction(PostgresTransaction):
     async def _end(self, error: Any) -> None:
         if self._committed or self._rolled_back or isinstance(error, INTERRUPTED):
             return  # what was interrupted is undone when its connection is given back
-        async with _bounds():
+        async with bounds():
             await (self.commit() if error is None else self.rollback())
 
 
@@ -248,7 +202,7 @@ async def _take() -> Any:
     if DB.pool is None:
         raise Unavailable("The database is not connected yet.", retry_after=1)
     began = time.perf_counter()
-    async with _bounds():
+    async with bounds():
         connection = await DB.pool.acquire()
     waits.add(time.perf_counter() - began)
     return connection
@@ -256,7 +210,7 @@ async def _take() -> Any:
 
 async def _give_back(connection: Any, error: BaseException | None = None) -> None:
     """What was done is done: a server that goes away now costs the connection, not the answer."""
-    given = _patience.get()
+    given = given_patience.get()
     if DB.pool is None or not isinstance(connection, PoolConnectionProxy):
         connection.terminate()
     elif isinstance(error, INTERRUPTED):
@@ -277,13 +231,13 @@ async def _release(pool: Any, connection: Any, timeout: float) -> None:  # noqa:
 async def _connection() -> AsyncIterator[Any]:
     current = DB.current_transaction.get()
     if current is not None:
-        async with _bounds():
+        async with bounds():
             yield current.connection
         return
     connection = await _take()
     failure: BaseException | None = None
     try:
-        async with _bounds():
+        async with bounds():
             yield connection
     except BaseException as error:
         failure = error

@@ -1,0 +1,242 @@
+"""The bytes of a restore, before its rows: read again from the backup, compared, and put where the rows will look for them.
+
+Whatever is put is noted for removal first, in a transaction of its own: a restore that does not come to its end leaves nothing.
+A row of `object_purge` never names what a live row owns: names are new, or of pictures that are not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NamedTuple
+
+from portal import database
+from portal.backups.destination import Destination
+from portal.backups.layout import object_key
+from portal.backups.looking import look_into
+from portal.backups.root import Damaged, Foreign
+from portal.backups.staging import Transact
+from portal.errors import DiskFull, Gone
+from portal.gallery.arrivals import announce_original
+from portal.gallery.disposal import PURGE
+from portal.jobs.queue import URGENT, enqueue
+from portal.storage.keys import parse_key
+from portal.storage.store import KeyTaken, Store
+
+_ROWS: Final = 512
+_MOST_BYTES: Final = 24 * 1024 * 1024  # of a batch, in memory
+_AT_ONCE: Final = 4
+_NAMED: Final = 10  # of what is wrong
+Tell = Callable[[int], Awaitable[None]]
+
+# What the staged rows need, once each; pictures that a pin shows and that did not come along are no part of it.
+_NEEDED: Final = """
+    CREATE TEMP TABLE needed_object AS SELECT row_number() OVER () AS n, o.* FROM (
+        SELECT DISTINCT of_type, sha256, bytes FROM (
+            SELECT of_type, sha256, bytes FROM staged_image UNION ALL SELECT of_type, sha256, bytes FROM staged_version
+            UNION ALL SELECT sets.of_type, item.value ->> 'sha256', (item.value ->> 'bytes')::bigint FROM (
+                SELECT of_type, renditions FROM staged_image UNION ALL SELECT of_type, renditions FROM staged_version
+                UNION ALL SELECT i.of_type, s.renditions FROM staged_pinned AS s JOIN staged_image AS i ON i.id = s.image
+                WHERE s.invoice NOT IN (SELECT invoice FROM pin_lost)
+            ) AS sets CROSS JOIN LATERAL jsonb_each(sets.renditions -> 'items') AS item
+        ) AS named ORDER BY 1, 2
+    ) AS o
+"""
+
+
+class Coming(NamedTuple):
+    entity_type: str
+    sha256: str
+    bytes: int
+    key: str = ""
+
+    @property
+    def source(self) -> str:
+        return object_key(self.entity_type, self.sha256)
+
+
+async def count_needed(transact: Transact) -> int:
+    async with transact():
+        await database.execute(_NEEDED)
+        await database.execute("CREATE INDEX ON needed_object (n)")
+        return await database.fetch_value("SELECT count(*) FROM needed_object")
+
+
+async def verify_needed(destination: Destination, tell: Tell, *, transact: Transact) -> None:
+    """Every byte. Raises Damaged with the members that are wrong, before anything was touched."""
+    wrong: list[str] = []
+    statement = "SELECT n, of_type, sha256, bytes, '' AS key FROM needed_object WHERE n > $1 ORDER BY n LIMIT $2"
+    async for chunk in _chunks(statement, transact):
+        parts = [chunk[place : place + 64] for place in range(0, len(chunk), 64)]
+        for found in await _together([_wrong_of(destination, part) for part in parts]):
+            wrong += found
+        await tell(len(chunk))
+    if wrong:
+        more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        raise Damaged(
+            f"Nothing was restored: the backup is damaged. {'; '.join(wrong[:_NAMED])}{more}.", members=wrong[:1000]
+        )
+
+
+async def _wrong_of(destination: Destination, part: list[Coming]) -> list[str]:
+    """What is missing from the backup, or no longer what it was; by names."""
+    named = {each.source: each for each in part}
+    wrong: list[str] = []
+    for key, seen in (await look_into(destination, list(named))).items():
+        if not seen.is_there:
+            wrong.append(f"{key} is missing")
+        elif (seen.bytes, seen.sha256) != (named[key].bytes, named[key].sha256):
+            wrong.append(f"{key} is not what it was")
+    return wrong
+
+
+async def refuse_clashes(transact: Transact) -> None:
+    """A name stands for the same bytes wherever rows say it."""
+    async with transact():
+        key = await database.fetch_value("SELECT key FROM wanted_object GROUP BY key HAVING count(*) > 1 LIMIT 1")
+    if key is not None:
+        raise Foreign(f"The rows of this backup contradict each other: two of them want other bytes as {key}.")
+
+
+async def refuse_without_room(store: Store, floor: int, coming: int) -> None:
+    free = await store.free_bytes()
+    if free - coming < floor:
+        raise DiskFull(
+            f"There is no room for this restore: {coming // 2**20} MB come, {free // 2**20} MB are free, and {floor // 2**20} MB"
+            " are kept back. Nothing was restored. Free some space, then start it again."
+        )
+
+
+async def bring(destination: Destination, store: Store, placed: str, tell: Tell, *, transact: Transact) -> bool:
+    """All that is wanted and not `placed` yet (a table of keys). False where a name was taken meanwhile: decide again."""
+    await _note(placed, transact)
+    todo = f"NOT is_there AND NOT EXISTS (SELECT FROM {placed} AS p WHERE p.key = wanted_object.key)"
+    is_whole = await _bring_new(destination, store, placed, todo, transact)
+    columns = "n, of_type, sha256, bytes, key"
+    statement = f"SELECT {columns} FROM wanted_object WHERE n > $1 AND NOT is_new AND {todo} ORDER BY n LIMIT $2"  # noqa: S608 - constants
+    async for chunk in _chunks(statement, transact):
+        await _together([_put(destination, store, batch) for batch in _batches(chunk)])
+        async with transact():
+            keys = [each.key for each in chunk]
+            await database.execute(f"INSERT INTO {placed} SELECT unnest($1::text[])", keys)
+        await tell(len(chunk))
+    return is_whole
+
+
+async def _note(placed: str, transact: Transact) -> None:
+    """Of originals beside others that is done when they lie there: their names are not ours before."""
+    async with transact():
+        noted = await database.execute(
+            f"""INSERT INTO object_purge (key) SELECT key FROM wanted_object WHERE NOT is_there AND NOT is_new
+                AND NOT EXISTS (SELECT FROM {placed} AS p WHERE p.key = wanted_object.key) ON CONFLICT (key) DO NOTHING"""  # noqa: S608 - a constant
+        )
+        if noted:
+            await enqueue(PURGE, {}, priority=URGENT)
+
+
+async def _bring_new(destination: Destination, store: Store, placed: str, todo: str, transact: Transact) -> bool:
+    """Originals beside those that a picture has: who adds another file at this moment may take the same name.
+
+    Under the lock that such an upload takes, so that a sweep leaves them alone, and noted only when they are ours.
+    """
+    is_whole, last = True, 0
+    while True:
+        async with transact():
+            row = await database.fetch_row(
+                f"SELECT * FROM wanted_object WHERE n > $1 AND is_new AND {todo} ORDER BY n LIMIT 1",  # noqa: S608 - constants
+                last,
+            )
+            if row is None:
+                return is_whole
+            last = row["n"]
+            await announce_original(row["image"])
+            coming = Coming(row["of_type"], row["sha256"], row["bytes"], row["key"])
+            try:
+                await store.put_new(_checked(coming.key), await _read(destination, coming))
+            except KeyTaken:
+                await database.execute("INSERT INTO taken_version VALUES ($1, $2)", row["image"], row["version"])
+                is_whole = False
+                continue
+            await database.execute(
+                "INSERT INTO object_purge (key) VALUES ($1) ON CONFLICT (key) DO NOTHING", coming.key
+            )
+            await database.execute(f"INSERT INTO {placed} VALUES ($1)", coming.key)  # noqa: S608 - a constant
+            await enqueue(PURGE, {}, priority=URGENT)
+
+
+async def _put(destination: Destination, store: Store, batch: list[Coming]) -> None:
+    items = [(_checked(each.key), await _read(destination, each)) for each in batch]
+    await store.put_many(items)
+
+
+async def _read(destination: Destination, coming: Coming) -> bytes:
+    try:
+        data = await destination.read(coming.source)
+    except Gone as error:
+        raise Damaged(f"{coming.source} went away while it was restored. All is as it was before.") from error
+    if await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest()) != coming.sha256:
+        raise Damaged(f"{coming.source} changed while it was restored. All is as it was before.")
+    return data
+
+
+def _checked(key: str) -> str:
+    """The last look before the disk: a name that the portal itself would have written."""
+    if parse_key(key) is None:
+        raise Foreign(f"This backup wants an object to be named {key[:200]!r}.")
+    return key
+
+
+def _batches(chunk: list[Coming]) -> list[list[Coming]]:
+    batches: list[list[Coming]] = [[]]
+    size = 0
+    for each in chunk:
+        if batches[-1] and (size + each.bytes > _MOST_BYTES // _AT_ONCE or len(batches[-1]) >= 128):
+            batches.append([])
+            size = 0
+        batches[-1].append(each)
+        size += each.bytes
+    return batches
+
+
+async def _chunks(statement: str, transact: Transact) -> AsyncIterator[list[Coming]]:
+    last = 0
+    while True:
+        async with transact():
+            rows = await database.fetch(statement, last, _ROWS)
+        if not rows:
+            return
+        last = rows[-1]["n"]
+        yield [Coming(row["of_type"], row["sha256"], row["bytes"], row["key"]) for row in rows]
+
+
+async def _together(works: list[Any]) -> list[Any]:
+    """Some at once. On an error, or when it shall end, no more is begun; what a thread is writing is waited for."""
+    waiting = list(enumerate(works))[::-1]
+    results: list[Any] = [None] * len(works)
+
+    async def run() -> None:
+        while waiting:
+            place, work = waiting.pop()
+            try:
+                results[place] = await work
+            except BaseException:
+                _forget(waiting)
+                raise
+
+    tasks = [asyncio.create_task(run()) for _ in range(min(_AT_ONCE, len(works)))]
+    try:
+        await asyncio.shield(asyncio.gather(*tasks, return_exceptions=True))
+    except asyncio.CancelledError:
+        _forget(waiting)
+        await asyncio.wait(tasks)
+        raise
+    for task in tasks:
+        task.result()
+    return results
+
+
+def _forget(waiting: list[Any]) -> None:
+    for _, work in waiting:
+        work.close()
+    waiting.clear()
