@@ -22,7 +22,7 @@ from portal.tables import TABLES
 from tests.factories import Studio
 from tests.weed import BUCKET, Weed, running_weed
 
-pytest_plugins = ["tests.drilling"]
+pytest_plugins = ["tests.drilling", "tests.restoring"]
 TEMPLATE_LOCK = 7_310_099
 
 
