@@ -22,6 +22,8 @@ from portal.accounts.sessions import SessionMiddleware, authenticate
 from portal.accounts.setup import make_admin_from_settings
 from portal.audit.actors import Actor
 from portal.audit.denials import Denials
+from portal.backups import api as backup_api
+from portal.backups import archive_api
 from portal.embed import api as embed_api
 from portal.embed import cards as embed_cards
 from portal.embed import key_pages
@@ -52,6 +54,8 @@ from portal.maintenance import (
     advice_pages,
     audit_api,
     audit_pages,
+    backup_moves,
+    backup_pages,
     finding_api,
     health_api,
     health_pages,
@@ -249,6 +253,8 @@ def _routers() -> list[Any]:
         embed_cards.router,
         embed_api.router,
         key_pages.router,
+        backup_api.router,
+        archive_api.router,
         maintenance_api.router,
         job_api.router,
         job_pages.router,
@@ -260,6 +266,8 @@ def _routers() -> list[Any]:
         health_api.router,
         health_pages.router,
         show_pages.router,
+        backup_pages.router,
+        backup_moves.router,
         performance_pages.router,
         audit_api.router,
         audit_pages.router,

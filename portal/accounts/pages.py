@@ -33,6 +33,7 @@ from portal.web.rendering import (
 from portal.web.security import client_address
 
 _YEAR_SECONDS = 365 * 24 * 3600
+BACKUPS = "/maintenance/backups"  # where somebody begins who brings a backup
 
 
 @get("/login", name="accounts:login", **permit("public"))
@@ -82,9 +83,9 @@ async def set_up(request: AnyRequest) -> Response[Any]:
     session_cookie(request.scope, "")
     try:
         await setup.set_up(token, email, fields.get("name", ""), password, address=address)
-        return await _signed_in(request, email, password, "/")
+        return await _signed_in(request, email, password, BACKUPS if fields.get("has_backup") else "/")
     except FormError as error:
-        form = _form({"email": email, "name": fields.get("name", "")}, error)
+        form = _form({name: fields.get(name, "") for name in ("email", "name", "has_backup")}, error)
         return await _again(request, "accounts/setup.html", error, form=form, token=token)
 
 

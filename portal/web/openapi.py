@@ -41,6 +41,11 @@ def json_operation(example: Mapping[str, Any], *, required: Sequence[str]) -> ty
     return _operation_with({"application/json": OpenAPIMediaType(schema=schema, example=dict(example))})
 
 
+def binary_operation(media_type: str) -> type[Operation]:
+    """An operation whose body is one file as it is."""
+    return _operation_with({media_type: OpenAPIMediaType(schema=_BINARY)})
+
+
 def _like(value: Any) -> Schema:
     """The type of an example's value. None stands for a text that may be cleared."""
     if isinstance(value, bool):

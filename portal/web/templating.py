@@ -25,7 +25,7 @@ def environment(url_for: Callable[..., str], zone: tzinfo = UTC, locale: Locale 
     """Undefined names are errors, everything is escaped, times are told in `zone`, money and numbers as `locale` writes them.
 
     Globals: `url_for(name, **params)`, `static(path)`, `csrf_field()`, `icons` (name -> what is inside its <svg>).
-    Filters: `bytes`, `day`, `date`, `money(currency)`, `number`.
+    Filters: `bytes`, `day`, `moment`, `when`, `date`, `money(currency)`, `number`.
     """
     env = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -36,6 +36,7 @@ def environment(url_for: Callable[..., str], zone: tzinfo = UTC, locale: Locale 
     )
     writing = Writing(locale, zone)
     env.filters.update(bytes=format_bytes, day=partial(format_day, zone=zone), moment=partial(format_moment, zone=zone))
+    env.filters.update(when=partial(format_when, zone=zone))
     env.filters.update(date=writing.date, money=writing.money, number=writing.number)
     env.globals.update(url_for=url_for, static=static_url, csrf_field=csrf_field, icons=icon_table())
     return env
@@ -90,6 +91,15 @@ def format_day(when: datetime | date | None, now: datetime | None = None, zone: 
         return near + time
     short = f"{day.day} {_MONTHS[day.month - 1]}"
     return short if day.year == today.year else f"{short} {day.year}"
+
+
+def format_when(when: datetime, inside: bool = False, now: datetime | None = None, zone: tzinfo | None = None) -> str:
+    """As `format_day`, with the time of older ones too: "19 Nov 02:00". `inside`: for the middle of a sentence."""
+    said = format_moment(when, now, zone) if inside else format_day(when, now, zone)
+    if ":" in said:
+        return said
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return f"{said} {when.astimezone(zone) if zone else when:%H:%M}"
 
 
 def format_moment(when: datetime | date | None, now: datetime | None = None, zone: tzinfo | None = None) -> str:

@@ -1,4 +1,4 @@
-// <live-jobs data-stream="URL"> around the list of jobs: numbers and bars as they change, the list itself when another job stands in it.
+// <live-jobs data-stream="URL"> around a list of jobs (what has data-set): numbers and bars as they change, the list itself when another job stands in it.
 // Without a stream it asks for the list every two seconds, and only while something runs. A page that nobody sees asks for nothing.
 
 const POLL = 2000;
@@ -52,7 +52,7 @@ class LiveJobs extends HTMLElement {
   };
 
   get #list() {
-    return this.querySelector("#jobs");
+    return this.querySelector("[data-set]");
   }
 
   /** Not while somebody reads what a swap would shut, or has the keys on a button of it. */

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from tests.web.backup_deeds import BACKUP_DEEDS
 from tests.web.deeds import (
     MEASURE,
     Deed,
@@ -160,6 +161,7 @@ DEEDS: Final[Deeds] = {
     ("POST", "/maintenance/audit/verify"): (form("/maintenance/audit/verify"), "job.start"),
     ("POST", "/maintenance/audit/export"): (form("/maintenance/audit/export"), "audit.export"),
     ("POST", "/maintenance/audit/erase"): (erase, "audit.erase"),
+    **BACKUP_DEEDS,
 }
 # What is no GET and changes nothing that is kept.
 HARMLESS: Final = {

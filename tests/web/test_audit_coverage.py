@@ -18,7 +18,7 @@ from portal.__main__ import main
 from portal.accounts import tokens, users
 from portal.audit.actors import SYSTEM
 from portal.audit.service import record
-from portal.maintenance import audit_jobs, finding_pages, storage_pages
+from portal.maintenance import audit_jobs, backup_page, backup_pages, finding_pages, storage_pages
 from portal.maintenance.cleanup import clean_up
 from tests import samples
 from tests.web.deed_table import ACCOUNTS, DEEDS, HARMLESS
@@ -36,7 +36,7 @@ async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 @pytest.fixture
 async def world(app: Litestar, db: None, monkeypatch: pytest.MonkeyPatch) -> World:
-    for pages in (finding_pages, storage_pages):
+    for pages in (backup_page, backup_pages, finding_pages, storage_pages):
         monkeypatch.setattr(pages, "PATIENCE", 0.0)  # no worker ends the jobs that are started
     return await world_of(app)
 
