@@ -70,6 +70,7 @@ _RESULTS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("unfinished", "unfinished", "unfinished"),
         ("objects", "object freed", "objects freed"),
     ),
+    "drill": (("pictures", "picture proven", "pictures proven"), ("lost", "lost before", "lost before")),
     "audit_verify": (
         ("lines", "line as sealed", "lines as sealed"),
         ("unsealed", "not sealed yet", "not sealed yet"),

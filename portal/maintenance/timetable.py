@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from portal.backups.kinds import BACKUP
+from portal.backups.kinds import BACKUP, DRILL
 from portal.jobs.schedules import Schedule
 from portal.maintenance.audit_jobs import PRUNE, SEAL, VERIFY
 from portal.maintenance.cleanup import CLEANUP
@@ -16,6 +16,7 @@ def timetable(settings: Settings, kinds: Container[str]) -> list[Schedule]:
     """Those whose kind is known. What runs often is housekeeping (`is_followed=False`): no row of `job` for each run."""
     schedules = [
         Schedule("backup", "Backup", settings.backup_cron, BACKUP, {"reason": "schedule"}),
+        Schedule("drill", "Drill: a restore into scratch", settings.drill_cron, DRILL),
         Schedule("cleanup", "Clean-up", settings.cleanup_cron, CLEANUP, {"dry_run": False, "by_schedule": True}),
         Schedule("scrub", "Scheduled check of files", settings.scrub_cron, "scrub"),
         Schedule("seal", "Seal the audit", "* * * * *", SEAL, is_followed=False),

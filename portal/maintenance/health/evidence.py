@@ -1,7 +1,7 @@
 """What others leave in `portal_state` for these checks to read, each under its name, as JSON:
 
 `backup`        {"good_at": time, …}  the last backup that is whole
-`drill`         {"good_at": time, …}  the last restore into scratch without a difference
+`drill`         what `backups.drill_mark` says: the last restore into scratch without a difference, and a later one that failed
 `audit_verify`  {"at": time, "is_whole": bool, "breaches": number, "first": [{"detail": words}]}
 """
 

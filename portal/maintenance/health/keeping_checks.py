@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from portal import database
+from portal.backups.drill_mark import drill_mark
 from portal.integrity.check import CHECK
 from portal.integrity.findings import open_by_kind
 from portal.integrity.scrub import SCRUB, scrub_state
@@ -33,13 +34,27 @@ async def check_backup(here: Here) -> Found:
 
 
 async def check_drill(here: Here) -> Found:
-    good_at = time_of(await evidence_of("drill"), "good_at")
-    if good_at is None:
+    """A backup that could not be restored is none, whatever was proven before."""
+    mark = await drill_mark()
+    if mark.has_failed and not mark.was_tried:
+        remedy = _run_a_drill(
+            "Make room, then run a drill; or restore a backup into another portal, to know that it can be."
+        )
+        return Found("warning", mark.message, remedy=remedy)
+    if mark.has_failed:
+        words = "Look at what it says, make a new backup, then run a drill again."
+        return Found("critical", f"The last drill failed: {mark.message}"[:600], remedy=_run_a_drill(words))
+    if mark.good_at is None:
         return Found("unknown", "Not yet: no backup was restored into scratch to prove it.")
-    age = _age(here, good_at)
+    age = _age(here, mark.good_at)
     severity = DRILL.judge(age / 86_400)
-    remedy = None if severity == "ok" else Remedy("Restore the last backup into scratch, to know that it can be.")
-    return Found(severity, f"The last backup that was proven by a restore: {span(age)} ago.", round(age), "s", remedy)
+    remedy = None if severity == "ok" else _run_a_drill("Restore the last backup into scratch, to know that it can be.")
+    detail = f"Proven {span(age)} ago. Restored into scratch: {count(mark.pictures, 'picture')}, 0 differences."
+    return Found(severity, detail, round(age), "s", remedy)
+
+
+def _run_a_drill(words: str) -> Remedy:
+    return Remedy(words, "Run a drill", "backups:drill", "post", role="admin")
 
 
 async def check_scrub(here: Here) -> Found:
