@@ -50,6 +50,7 @@ from portal.maintenance.cleanup import CleanupReport, clean_up
 from portal.paging import Page
 from portal.parts import Parts
 from portal.settings import ENTITY_TYPES, Settings
+from portal.sync_backups import Backups
 
 T = TypeVar("T")
 
@@ -80,12 +81,13 @@ def open(settings: Settings | None = None) -> Iterator[Portal]:
 
 
 class Portal:
-    """Every method blocks until it is done. Made by `open()`."""
+    """Every method blocks until it is done. Made by `open()`. `backups`: create, list, verify, restore, prune."""
 
     def __init__(self, parts: Parts, call: Any) -> None:
         self._parts = parts
         self._call = call
         self._actor = Actor(f"script:{getpass.getuser()}", "admin")
+        self.backups = Backups(parts, call, self._actor)
 
     def put_entity(self, type: str, id: str, **fields: Any) -> EntityView:
         """Create or replace; `name` is needed, the rest as in the API. Raises FormError."""

@@ -117,6 +117,8 @@ async def read_root(destination: Destination, backup_id: str) -> Root:
     """Raises NotFound, Damaged, Foreign, Unavailable; Damaged also where it is missing."""
     key = f"{folder_of(backup_id)}/{ROOT}"
     entry = await destination.stat(key)
+    if entry is None and not await lying(destination, folder_of(backup_id)):
+        raise NotFound("There is no backup with this id.")
     if entry is None:
         raise Damaged(f"{key} is missing: this backup was never finished.")
     if entry.bytes > MOST_ROOT:
