@@ -90,13 +90,15 @@ async def purge_or_wait(payload: dict[str, Any], *, store: Store, cache: Cache |
 
 async def purge_objects(payload: dict[str, Any], *, store: Store, cache: Cache | None = None) -> None:
     """Remove the objects of deleted rows, and with an original what is cached of it; then forget their keys. Raises Later."""
-    while rows := await database.fetch("SELECT pk, key FROM object_purge ORDER BY pk LIMIT $1", PURGE_AT_ONCE):
+    while await database.fetch_value("SELECT EXISTS (SELECT FROM object_purge)"):
         async with database.transaction():
             await refuse_while_kept()
+            # read only now: what a restore has just brought back is not noted any more
+            rows = await database.fetch("SELECT pk, key FROM object_purge ORDER BY pk LIMIT $1", PURGE_AT_ONCE)
             await store.delete(row["key"] for row in rows)
-        if cache is not None:
-            await _forget_cached([row["key"] for row in rows], cache)
-        await database.execute("DELETE FROM object_purge WHERE pk = ANY($1::bigint[])", [row["pk"] for row in rows])
+            if cache is not None:
+                await _forget_cached([row["key"] for row in rows], cache)
+            await database.execute("DELETE FROM object_purge WHERE pk = ANY($1::bigint[])", [row["pk"] for row in rows])
 
 
 async def _forget_cached(keys: list[str], cache: Cache) -> None:
