@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from portal.backups.destination import Destination
@@ -16,7 +16,7 @@ from portal.backups.object_lists import list_key, listed_objects
 from portal.backups.root import Root
 
 _MOST_AT_ONCE: Final = 8_000_000  # objects in memory, of eight bytes each; of more, the rows are read several times
-_REFERRING: Final = (IMAGES, VERSIONS, PINNED)
+_REFERRING: Final = (IMAGES, VERSIONS)
 
 
 def check_counts(root: Root, faults: Faults) -> None:
@@ -35,16 +35,28 @@ def check_counts(root: Root, faults: Faults) -> None:
 
 async def check_references(destination: Destination, root: Root, entity_type: str, faults: Faults) -> None:
     """Every object that a row needs is listed. For manifests that are known to be whole; one fault for each."""
-    member = root.members[f"{entity_type}/{OBJECT_LIST}"]
-    passes = (member.lines or 0) // _MOST_AT_ONCE + 1
+    await _check(destination, root, [entity_type], [f"{entity_type}/{manifest}" for manifest in _REFERRING], faults)
+
+
+async def check_pins(destination: Destination, root: Root, faults: Faults) -> None:
+    """As `check_references`: an invoice shows pictures of any type, whose objects are listed with theirs. For a backup of all."""
+    await _check(destination, root, root.entity_types, [f"{each}/{PINNED}" for each in root.entity_types], faults)
+
+
+async def _check(
+    destination: Destination, root: Root, types: Sequence[str], manifests: Sequence[str], faults: Faults
+) -> None:
+    lists = [list_key(root.id, each) for each in types if f"{each}/{OBJECT_LIST}" in root.members]
+    lines = sum(
+        root.members[f"{each}/{OBJECT_LIST}"].lines or 0 for each in types if f"{each}/{OBJECT_LIST}" in root.members
+    )
+    passes = lines // _MOST_AT_ONCE + 1
     for turn in range(passes):
-        numbers = await _numbers(destination, list_key(root.id, entity_type), turn, passes)
-        for manifest in _REFERRING:
-            key = f"{folder_of(root.id)}/{entity_type}/{manifest}"
-            if f"{entity_type}/{manifest}" in root.members:
-                async for missing in _missing(destination, key, numbers, turn, passes):
-                    faults.add(key, f"a row needs the object {missing}, which {OBJECT_LIST} does not list")
-                    return
+        numbers = [await _numbers(destination, each, turn, passes) for each in lists]
+        for key in (f"{folder_of(root.id)}/{name}" for name in manifests if name in root.members):
+            async for missing in _missing(destination, key, numbers, turn, passes):
+                faults.add(key, f"a row needs the object {missing}, which {OBJECT_LIST} does not list")
+                return
 
 
 async def _numbers(destination: Destination, key: str, turn: int, passes: int) -> array[int]:
@@ -56,11 +68,11 @@ async def _numbers(destination: Destination, key: str, turn: int, passes: int) -
 
 
 async def _missing(
-    destination: Destination, key: str, numbers: array[int], turn: int, passes: int
+    destination: Destination, key: str, numbers: Sequence[array[int]], turn: int, passes: int
 ) -> AsyncIterator[str]:
     def look(lines: Iterable[Line]) -> list[str]:
         wanted = (sha256 for line in lines for sha256 in needed_by(line) if _turn(sha256, passes) == turn)
-        return [sha256 for sha256 in wanted if not _has(numbers, sha256)]
+        return [sha256 for sha256 in wanted if not any(_has(each, sha256) for each in numbers)]
 
     async for lines in read_lines(destination, key):
         for sha256 in await asyncio.to_thread(look, lines):

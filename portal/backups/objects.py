@@ -28,8 +28,10 @@ async def put_object(backups: Destination, entity_type: str, data: bytes) -> str
 
 
 async def find_objects(backups: Destination, sha256: str) -> list[ObjectEntry]:
-    """Of all entity types, newest first; empty where no backup was ever made, or its disk is not mounted."""
-    found = [await backups.stat(object_key(entity_type, sha256)) for entity_type in ENTITY_TYPES]
+    """Of all entity types, newest first; empty where no backup was ever made, or its disk is not mounted.
+
+    Raises Unavailable where a bucket is out of reach."""
+    found = await asyncio.gather(*(backups.stat(object_key(entity_type, sha256)) for entity_type in ENTITY_TYPES))
     return sorted((each for each in found if each is not None), key=lambda each: each.modified_at, reverse=True)
 
 

@@ -8,12 +8,13 @@ its type that lies there is compared with its name instead. An object that was l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from portal.backups.consistency import check_counts, check_references
+from portal.backups.consistency import check_counts, check_pins, check_references
 from portal.backups.destination import Destination
 from portal.backups.faults import Faults, Wrong
 from portal.backups.in_use import backups_in_use
@@ -121,7 +122,14 @@ async def _verify(found: _Look, root: Root) -> None:
             await _check_type(found, root, entity_type, sound)
         elif not found.quick:
             await _check_by_names(found, entity_type)
+    if root.is_of_all and sound == set(root.members):
+        await _check_pins(found, root)
     await found.tell()
+
+
+async def _check_pins(found: _Look, root: Root) -> None:
+    with contextlib.suppress(Damaged):  # of a list, which is told with its type
+        await check_pins(found.destination, root, found.faults)
 
 
 async def _check_marker(found: _Look) -> None:

@@ -54,22 +54,36 @@ async def repair_original(finding: FindingView, room: Room) -> Outcome:
     seen = await seen_at(room.store, original.key)
     if seen.sha256 == original.sha256:
         return gone("heal")
-    source = await _find_source(original, room)
+    try:
+        source = await _find_source(original, room)
+    except _BackupsAway:
+        return refused("trash", _away(room))
     if source is not None:
         return await _place(finding, original, source, room)
     if seen.is_there and seen.sha256 is None:
         return refused("trash", "The disk cannot read its bytes, and no others are known. Look at the disk first.")
     if await room.backups.is_away():
-        return refused(
-            "trash", "The disk for backups is not mounted, which may hold its bytes. Mount it, or remove its folder."
-        )
+        return refused("trash", _away(room))
     return await _give_up(finding, original, room)
+
+
+class _BackupsAway(Exception):
+    """Nobody knows what they hold."""
+
+
+def _away(room: Room) -> str:
+    if room.settings.backup_bucket is None:
+        return "The disk for backups is not mounted, which may hold its bytes. Mount it, or remove its folder."
+    return f"{room.backups.words} is out of reach, which may hold its bytes. Try again when it can be asked."
 
 
 async def _find_source(original: Original, room: Room) -> Source | None:
     async for source in _in_the_store(original, room):
         return source
-    held = await find_objects(room.backups, original.sha256)
+    try:
+        held = await find_objects(room.backups, original.sha256)
+    except Unavailable as error:
+        raise _BackupsAway from error
     newest = await read_newest(room.backups, original.sha256) if held else None
     if newest is None:
         return None

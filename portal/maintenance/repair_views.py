@@ -13,6 +13,7 @@ from portal import database
 from portal.backups.destination import destination_of
 from portal.backups.objects import find_objects
 from portal.entities.kinds import EntityRef
+from portal.errors import Unavailable
 from portal.gallery.views import ImageView, image_view
 from portal.integrity.check import CHECK, STATE, Cost, full_check_cost
 from portal.integrity.findings import FindingView, list_findings, open_by_kind
@@ -250,7 +251,10 @@ async def _proposed(finding: FindingView, sha256: Any, settings: Settings) -> st
     )
     if elsewhere:
         return "relink"
-    return "heal" if await find_objects(destination_of(settings), sha256) else "trash"
+    try:
+        return "heal" if await find_objects(destination_of(settings), sha256) else "trash"
+    except Unavailable:  # of their bucket: the repair itself will say so
+        return finding.repair
 
 
 def _moment(text: Any) -> dt.datetime | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -30,20 +31,18 @@ from obstore.exceptions import (
 
 from portal.errors import DiskFull, Gone, PortalError, Unavailable
 from portal.storage.disk import plain_words
-from portal.storage.store import MARKER, ObjectEntry
+from portal.storage.store import MARKER, MARKER_TEXT, ObjectEntry
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
 SOON: Final = 5.0  # seconds, within which it must have said whether it is there
+PAUSE: Final = 3.0  # seconds, for which nobody asks again whether it is there
 _PART: Final = 8 * 1024 * 1024
 _PARTS_AT_ONCE: Final = 4
 _PIECE: Final = 1024 * 1024
 _CHUNK: Final = 1000
-_MARKER_TEXT = (
-    b"The image portal keeps its backups below this prefix. Without this object it takes the place for not its own.\n"
-)
 _FULL = re.compile(
     r"status code: 507|InsufficientStorage|InsufficientCapacity|StorageFull|QuotaExceeded|no space left", re.I
 )
@@ -69,6 +68,7 @@ class BucketStore:
 
     def __init__(self, url: str, access: Iterable[tuple[str, str]] = ()) -> None:
         self.words = url
+        self._asked_again_at = 0.0  # by the monotonic clock
         self._reading = _opened(url, dict(access), silence=timedelta(seconds=15), tries=2)
         self._writing = _opened(
             url, dict(access), silence=timedelta(seconds=120), tries=3
@@ -81,7 +81,7 @@ class BucketStore:
                 return
             if await self._has_anything():
                 raise self._not_ours()
-        await self.put(MARKER, _MARKER_TEXT)
+        await self.put(MARKER, MARKER_TEXT)
 
     async def is_away(self) -> bool:
         try:
@@ -185,11 +185,21 @@ class BucketStore:
 
     @contextlib.asynccontextmanager
     async def _soon(self) -> AsyncGenerator[None]:
+        """For what a page may wait for. Where nobody answered just now, many questions in a row wait once."""
+        if time.monotonic() < self._asked_again_at:
+            raise self._silent()
         try:
             async with asyncio.timeout(SOON):
                 yield
         except TimeoutError as error:
-            raise Unavailable(f"{self.words} does not answer.", retry_after=30) from error
+            raise self._no_answer() from error
+
+    def _no_answer(self) -> Unavailable:
+        self._asked_again_at = time.monotonic() + PAUSE
+        return self._silent()
+
+    def _silent(self) -> Unavailable:
+        return Unavailable(f"{self.words} does not answer.", retry_after=30)
 
     @contextlib.contextmanager
     def _plain_words(self) -> Generator[None]:
@@ -198,6 +208,7 @@ class BucketStore:
             yield
         except (BaseError, FileNotFoundError) as error:
             raise self._trouble(error) from Said(error)
+        self._asked_again_at = 0.0
 
     def _trouble(self, error: Exception) -> PortalError:
         said = str(error)
@@ -210,8 +221,10 @@ class BucketStore:
             words = "is not asked: no access key is set for it (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for S3)"
         elif isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or _REFUSED.search(said):
             words = "refuses what was asked. Look at its access key, the rights of that, and this machine's clock"
+        elif status is not None:
+            words = f"answers with error {status[1]}"
         else:
-            words = f"answers with error {status[1]}" if status else "does not answer"
+            return self._no_answer()
         return Unavailable(f"{self.words} {words}.", retry_after=30)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from portal.backups.destination import Destination, destination_of
+from portal.errors import Unavailable
 from portal.maintenance.growth import disk_of, growth
 from portal.maintenance.health.check import Found, Here, Remedy, Severity
 from portal.maintenance.health.evidence import has_pictures
@@ -72,8 +74,8 @@ async def check_space(here: Here) -> Found:
     folders = {
         "pictures": settings.storage_dir,
         "the database": settings.data_dir,
-        "backups": settings.backup_dir,
         "the cache": settings.cache_dir,
+        **({} if settings.backup_bucket else {"backups": settings.backup_dir}),
     }
     disks = await here.threads.call("space", lambda: _free_by_disk(folders))
     if not disks:
@@ -141,6 +143,8 @@ async def check_inodes(here: Here) -> Found:
 
 async def check_one_disk(here: Here) -> Found:
     """A disk that breaks takes everything on it."""
+    if here.settings.backup_bucket is not None:
+        return await _in_reach(destination_of(here.settings))
     uploads, backups = await here.threads.call(
         "one_disk", lambda: [_device(here.settings.storage_dir), _device(here.settings.backup_dir)]
     )
@@ -154,6 +158,20 @@ async def check_one_disk(here: Here) -> Found:
         "warning",
         "Pictures and backups lie on one disk: when it breaks, both are gone.",
         remedy=Remedy("Point PORTAL_BACKUP_URL at another disk or machine."),
+    )
+
+
+async def _in_reach(bucket: Destination) -> Found:
+    """Asked for, not written to. It says soon whether it is there."""
+    if not await bucket.is_away():
+        return Found("ok", f"Backups lie in {bucket.words}.")
+    try:
+        await bucket.check()
+        words = f"{bucket.words} was out of reach just now."
+    except Unavailable as error:
+        words = error.message
+    return Found(
+        "warning", words, remedy=Remedy("Until it can be asked again no backup is made there, and nothing healed.")
     )
 
 
