@@ -7,6 +7,7 @@ another portal makes a backup in the same place, none is freed.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +31,7 @@ from portal.errors import Conflict
 from portal.integrity.strays import LEAST_AGE
 from portal.jobs.alone import Hold
 from portal.jobs.progress import Report, no_report
-from portal.settings import Keep
+from portal.settings import ENTITY_TYPES, Keep
 from portal.storage.keys import TEMP
 
 OTHERS: Final = timedelta(hours=24)  # an unfinished backup of another portal may be under way for so long
@@ -123,10 +124,26 @@ async def remove_backup(*, destination: Destination, backup_id: str, actor: Acto
             raise Conflict("This is the only complete backup. Make another one before you remove it.")
         await remove_folder(destination, backup_id)
         await forget_marks([backup_id])
+        await _remember_good(backup_id, [each for each in place.views if each.id != backup_id])
         async with database.transaction():
             await record(
                 actor, "backup.remove", "backup", backup_id, before={"state": view.state, "begun_at": view.begun_at}
             )
+
+
+async def _remember_good(gone: str, views: Sequence[BackupView]) -> None:
+    """The last good one, where it was this one: another one now, or none."""
+    good = next(
+        (each for each in views if each.complete and not each.lost and set(each.entity_types) == set(ENTITY_TYPES)),
+        None,
+    )
+    if good is None or good.created_at is None:
+        await database.execute("DELETE FROM portal_state WHERE name = 'backup' AND value ->> 'id' = $1", gone)
+        return
+    said = json.dumps({"good_at": good.created_at.isoformat(), "id": good.id})
+    await database.execute(
+        "UPDATE portal_state SET value = $2::jsonb WHERE name = 'backup' AND value ->> 'id' = $1", gone, said
+    )
 
 
 async def _look(destination: Destination) -> _Place:

@@ -22,6 +22,7 @@ from portal.backups.retention import PruneReport, prune_backups, remove_backup
 from portal.backups.verify import verify_backup
 from portal.errors import Conflict, NotFound, Running, Unavailable
 from portal.jobs.alone import BACKUP, alone
+from portal.maintenance.health.evidence import evidence_of
 from portal.settings import Keep, Settings
 from portal.storage.store import MARKER
 from tests.backing_up import NOW, TYPE, files_of, forge, opened, sha256_of, some_bytes
@@ -149,7 +150,10 @@ async def test_one_backup_is_removed_by_its_id_but_never_the_only_one(place: Fol
     for backup_id in ("..", "2026-11-23T020000Z-abcdef"):
         with pytest.raises(NotFound):
             await remove_backup(destination=place, backup_id=backup_id, actor=SYSTEM)
+    good = json.dumps({"good_at": new.created_at.isoformat(), "id": new.id})
+    await database.execute("INSERT INTO portal_state (name, value) VALUES ('backup', $1)", good)
     await remove_backup(destination=place, backup_id=new.id, actor=SYSTEM)
+    assert await evidence_of("backup") == {}  # of all types there is none left
     assert [each.id for each in await list_backups(place)] == [old.id]
     with pytest.raises(Conflict, match="only complete"):
         await remove_backup(destination=place, backup_id=old.id, actor=SYSTEM)

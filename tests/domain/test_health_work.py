@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from portal import database
+from portal.backups.marks import Mark, forget_marks, keep_mark
 from portal.integrity.findings import Finding, record_finding
 from portal.jobs.presence import Sign
 from portal.jobs.queue import BULK, USUAL, enqueue
@@ -184,6 +185,22 @@ async def test_open_findings_warn_and_lost_bytes_are_critical(here: Here):
 async def test_backups_and_drills_grow_old(here: Here, name: str, hours: int, expected: str):
     await leave(name, {"good_at": (datetime.now(UTC) - timedelta(hours=hours)).isoformat()})
     assert await severity(here, name) == expected
+
+
+async def test_a_damaged_backup_calls_somebody_until_it_is_gone(here: Here):
+    await leave("backup", {"good_at": datetime.now(UTC).isoformat()})
+    old, new, now = "2026-11-21T020000Z-aaaaaa", "2026-11-22T020000Z-bbbbbb", datetime.now(UTC)
+    await keep_mark(new, Mark(now, quick=False, wrong=2, first=("customers/objects/ab/abc",)))
+    found = await check(here, "backup")
+    assert (found.severity, found.value) == ("critical", 2)
+    assert found.detail == f"Backup {new} is damaged: 2 members wrong, customers/objects/ab/abc first."
+    assert found.recommendation is not None
+    assert found.recommendation.route == "backups:create"
+    await keep_mark(new, Mark(now, quick=False, wrong=0))
+    await keep_mark(old, Mark(now, quick=True, wrong=1, first=("a",)))
+    assert await severity(here, "backup") == "warning"
+    await forget_marks([old])
+    assert await severity(here, "backup") == "ok"
 
 
 async def leave(name: str, value: dict[str, object]) -> None:

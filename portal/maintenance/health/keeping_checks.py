@@ -7,12 +7,13 @@ from typing import Final
 
 from portal import database
 from portal.backups.drill_mark import drill_mark
+from portal.backups.marks import Mark, marks
 from portal.integrity.check import CHECK
 from portal.integrity.findings import open_by_kind
 from portal.integrity.scrub import SCRUB, scrub_state
 from portal.jobs.schedules import OFF
 from portal.maintenance.health import thresholds
-from portal.maintenance.health.check import Found, Here, Remedy
+from portal.maintenance.health.check import Found, Here, Remedy, Severity
 from portal.maintenance.health.evidence import evidence_of, has_pictures, time_of
 from portal.maintenance.health.thresholds import BACKUP, DRILL
 from portal.maintenance.health.words import count, span
@@ -21,16 +22,39 @@ LOSSES: Final = frozenset({"unmounted_root", "missing_object", "checksum_mismatc
 
 
 async def check_backup(here: Here) -> Found:
+    """By when the last one was made, and by what the last verification of each has found."""
+    verified = await marks()
+    newest = max(verified, default=None)
+    if newest is not None and verified[newest].wrong:
+        return _damaged(newest, verified[newest], "critical")
+    aged = await _aged_backup(here)
+    older = max((each for each in verified if verified[each].wrong), default=None)
+    if older is not None and aged.severity == "ok":
+        return _damaged(older, verified[older], "warning")
+    return aged
+
+
+def _damaged(backup_id: str, mark: Mark, severity: Severity) -> Found:
+    first = f", {mark.first[0]} first" if mark.first else ""
+    detail = f"Backup {backup_id} is damaged: {count(mark.wrong, 'member')} wrong{first}."
+    words = "Make a new backup, remove the damaged one, and look at the disk that it lies on."
+    return Found(severity, detail[:600], mark.wrong, "wrong", _back_up(words))
+
+
+async def _aged_backup(here: Here) -> Found:
     good_at = time_of(await evidence_of("backup"), "good_at")
     if good_at is not None:
         age = _age(here, good_at)
         severity = BACKUP.judge(age / 3600)
-        remedy = None if severity == "ok" else Remedy("Make a backup now, and look why the last one failed.")
+        remedy = None if severity == "ok" else _back_up("Make a backup now, and look why the last one failed.")
         return Found(severity, f"The last good one is {span(age)} old.", round(age), "s", remedy)
     if not await has_pictures():
         return Found("unknown", "Not yet: there are no pictures to back up.")
-    words = "Dump the database, then copy the pictures and secret.key, as docs/operations.md says."
-    return Found("warning", "No backup yet that the portal knows of.", remedy=Remedy(words))
+    return Found("warning", "No backup yet that the portal knows of.", remedy=_back_up("Make a backup now."))
+
+
+def _back_up(words: str) -> Remedy:
+    return Remedy(words, "Make a backup", "backups:create", "post", role="admin")
 
 
 async def check_drill(here: Here) -> Found:
