@@ -1,7 +1,8 @@
 """Many objects at once into a folder: written without a sync each, then synced together, then named.
 
 A sync for each file costs more than copying it. So all drafts of a batch are written, the system is asked once for all of its
-file system, and the sync of each file that follows finds nothing left to write. Only then they get their names.
+file system, and the sync of each file that follows finds nothing left to write. Only then they get their names, and their
+folders are synced in the same way.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import contextlib
 import hashlib
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from portal.backups.layout import object_key
 from portal.backups.wanted import CHANGED, MISSING, UNREADABLE, Lost, Wanted
+from portal.errors import Conflict
 from portal.storage.disk import plain_words
 from portal.storage.keys import TEMP
 from portal.storage.look import is_unreadable
@@ -29,6 +31,7 @@ _PIECE: Final = 1024 * 1024
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _AGAIN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER: Final = _AGAIN | os.O_DIRECTORY
 
 
 def take_many(target: Store, source: Store, wanted: Sequence[Wanted]) -> list[Lost]:
@@ -36,40 +39,105 @@ def take_many(target: Store, source: Store, wanted: Sequence[Wanted]) -> list[Lo
 
     Raises DiskFull, Unavailable; then no draft is left.
     """
-    drafts: list[tuple[str, str]] = []
-    spoilt: list[str] = []
     lost: list[Lost] = []
     with contextlib.ExitStack() as stack, plain_words(target.what):
-        temp = target.open_folder(stack, (TEMP,), make=True)
-        try:
-            for each in wanted:
-                drafts.append((f"{DRAFT}{uuid4()}.part", object_key(each.entity_type, each.sha256)))
-                reason = _copied(each, source, target, temp, drafts[-1][0])
-                if reason is not None:
-                    spoilt.append(drafts.pop()[0])
-                    lost.append(Lost(each, reason))
-            _name_all(target, stack, temp, drafts)
-        finally:
-            target.unlink_all(temp, [*spoilt, *(draft for draft, _ in drafts)])
+        batch = _Batch(target, stack)
+        for each in wanted:
+            draft = batch.draft(object_key(each.entity_type, each.sha256))
+            reason = _copied(each, source, target, batch.temp, draft)
+            if reason is not None:
+                batch.spoil(draft)
+                lost.append(Lost(each, reason))
+        batch.name_all()
     return lost
 
 
-def put_file(target: Store, key: str, path: Path) -> None:
-    """A file of any length, durable under its name when this returns. Blocks."""
-    drafts = [(f"{uuid4()}.part", key)]
+def put_files(target: Store, files: Iterable[tuple[str, Path]]) -> None:
+    """Files of any length by their keys, durable when this returns. Blocks. Raises DiskFull, Unavailable."""
     with contextlib.ExitStack() as stack, plain_words(target.what):
-        temp = target.open_folder(stack, (TEMP,), make=True)
+        batch = _Batch(target, stack)
+        for key, path in files:
+            _copy(path, target, batch.temp, batch.draft(key))
+        batch.name_all()
+
+
+class _Batch:
+    """Drafts on their way to their names; what has none at the end of `stack` is removed."""
+
+    def __init__(self, target: Store, stack: contextlib.ExitStack) -> None:
+        self.target, self.disk, self._stack = target, target.disk, stack
+        self.temp = target.open_folder(stack, (TEMP,), make=True)
+        self._keys: dict[str, str] = {}  # of drafts
+        self._spoilt: list[str] = []
+        stack.callback(lambda: target.unlink_all(self.temp, [*self._spoilt, *self._keys]))
+
+    def draft(self, key: str) -> str:
+        name = f"{DRAFT}{uuid4()}.part"
+        self._keys[name] = key
+        return name
+
+    def spoil(self, draft: str) -> None:
+        del self._keys[draft]
+        self._spoilt.append(draft)
+
+    def name_all(self) -> None:
+        if not self._keys:
+            return
+        self.disk.syncfs(self.temp)
+        self._each(self._sync_draft, list(self._keys))
+        above: dict[tuple[str, ...], int] = {}
+        inner: list[int] = []
+        for folder, drafts in self._by_folder().items():
+            if folder[:-1] not in above:
+                above[folder[:-1]] = self.target.open_folder(self._stack, folder[:-1], make=True)
+            inner.append(self._opened(above[folder[:-1]], folder[-1]))
+            for draft in drafts:
+                self._name(draft, inner[-1])
+        self.disk.syncfs(self.temp)
+        self._each(self.disk.fsync, [*inner, *above.values()])
+
+    def _name(self, draft: str, folder: int) -> None:
+        key = self._keys[draft]
         try:
-            with open(path, "rb", buffering=0) as reader:
-                writer = target.disk.open(drafts[0][0], _CREATE, 0o600, dir_fd=temp)
-                try:
-                    while piece := reader.read(_PIECE):
-                        target.disk.write_all(writer, piece)
-                finally:
-                    os.close(writer)
-            _name_all(target, stack, temp, drafts)
+            self.disk.rename(draft, key.rpartition("/")[2], src_dir_fd=self.temp, dst_dir_fd=folder)
+        except IsADirectoryError as error:  # the disk is well: trying again would not help
+            raise Conflict(f"A folder lies in the place of {key}. Remove it by hand.") from error
+        del self._keys[draft]
+
+    def _by_folder(self) -> Mapping[tuple[str, ...], list[str]]:
+        found: dict[tuple[str, ...], list[str]] = {}
+        for draft, key in self._keys.items():
+            found.setdefault(tuple(key.split("/")[:-1]), []).append(draft)
+        return found
+
+    def _opened(self, above: int, name: str) -> int:
+        with contextlib.suppress(FileExistsError):
+            self.disk.mkdir(name, 0o700, dir_fd=above)
+        folder = self.disk.open(name, _FOLDER, dir_fd=above)
+        self._stack.callback(os.close, folder)
+        return folder
+
+    def _sync_draft(self, draft: str) -> None:
+        file = self.disk.open(draft, _AGAIN, dir_fd=self.temp)
+        try:
+            self.disk.fsync(file)
         finally:
-            target.unlink_all(temp, [draft for draft, _ in drafts])
+            os.close(file)
+
+    def _each(self, work: Callable[[Any], None], of: Sequence[Any]) -> None:
+        """Some at once. Raises what one of them raised, once all have ended."""
+        with ThreadPoolExecutor(min(SYNCS, len(of)), thread_name_prefix="backup-sync") as threads:
+            deque(threads.map(work, of), maxlen=0)
+
+
+def _copy(path: Path, target: Store, temp: int, draft: str) -> None:
+    with open(path, "rb", buffering=0) as reader:
+        writer = target.disk.open(draft, _CREATE, 0o600, dir_fd=temp)
+        try:
+            while piece := reader.read(_PIECE):
+                target.disk.write_all(writer, piece)
+        finally:
+            os.close(writer)
 
 
 def _copied(each: Wanted, source: Store, target: Store, temp: int, draft: str) -> str | None:
@@ -118,23 +186,3 @@ def _read(source: Store, reader: int, size: int) -> bytes | None:
             if is_unreadable(error):
                 return None
             raise
-
-
-def _name_all(target: Store, stack: contextlib.ExitStack, temp: int, drafts: list[tuple[str, str]]) -> None:
-    """Sync drafts, then let them have their names, then sync their folders; those that have them leave the list."""
-    if not drafts:
-        return
-
-    def sync(draft: tuple[str, str]) -> None:
-        file = target.disk.open(draft[0], _AGAIN, dir_fd=temp)
-        try:
-            target.disk.fsync(file)
-        finally:
-            os.close(file)
-
-    if len(drafts) > 1:
-        target.disk.syncfs(temp)
-    with ThreadPoolExecutor(min(SYNCS, len(drafts)), thread_name_prefix="backup-sync") as threads:
-        deque(threads.map(sync, drafts), maxlen=0)
-    for folder in target.move_in(stack, temp, drafts):
-        target.disk.fsync(folder)

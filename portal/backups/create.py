@@ -6,14 +6,12 @@ objects, then manifests, and last the root: what ends before it is an unfinished
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 from portal import database
@@ -22,7 +20,7 @@ from portal.audit.service import record
 from portal.backups import layout
 from portal.backups.bulk import DRAFT
 from portal.backups.copying import Copied, Copying
-from portal.backups.destination import Destination, Folder, destination_of
+from portal.backups.destination import Destination, Folder, destination_of, put_files
 from portal.backups.explained import explained
 from portal.backups.identity import portal_id
 from portal.backups.in_use import backups_in_use
@@ -39,7 +37,6 @@ from portal.storage.store import Store
 
 STATE: Final = "backup"  # of `portal_state`: the last one that is whole
 _LEFT_OVER: Final = timedelta(hours=1)
-_AT_ONCE: Final = 8
 _GOOD: Final = """
     INSERT INTO portal_state (name, value) VALUES ($1, $2::jsonb) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
@@ -140,22 +137,10 @@ class _Making:
             with Spool(snapshot.folder / name) as spool:
                 await copying.copy(entity_type, snapshot.folder / entity_type / WANTED, spool)
             snapshot.manifests[name] = spool.member
-        await self._put_files(snapshot.folder, snapshot.manifests)
+        folder = snapshot.folder
+        await put_files(self._destination, [(f"{self.folder}/{name}", folder / name) for name in snapshot.manifests])
+        self.members |= snapshot.manifests
         return copying.copied
-
-    async def _put_files(self, folder: Path, members: Mapping[str, Member]) -> None:
-        """Some at once, since each waits for the disk."""
-        turn = asyncio.Semaphore(_AT_ONCE)
-
-        async def put(name: str) -> None:
-            async with turn:
-                await self._destination.put_file(f"{self.folder}/{name}", folder / name)
-
-        outcomes = await asyncio.gather(*map(put, members), return_exceptions=True)
-        for each in outcomes:
-            if isinstance(each, BaseException):
-                raise each
-        self.members |= members
 
     async def _put(self, name: str, data: bytes) -> None:
         await self._destination.put(f"{self.folder}/{name}", data)

@@ -26,10 +26,11 @@ from portal.storage.disk import plain_words
 from portal.storage.store import MARKER, ObjectEntry, Store
 from portal.storage.walk import walk
 
-__all__ = ["Destination", "Folder", "Lost", "Wanted", "destination_of", "sizes_of", "take_one"]
+__all__ = ["Destination", "Folder", "Lost", "Wanted", "destination_of", "put_files", "sizes_of", "take_one"]
 
 PIECE: Final = 1024 * 1024
 _CHUNK: Final = 1000
+_AT_ONCE: Final = 8
 
 
 class Destination(Protocol):
@@ -135,8 +136,11 @@ class Folder:
         await self.store.put(key, data)
 
     async def put_file(self, key: str, path: Path) -> None:
+        await self.put_files([(key, path)])
+
+    async def put_files(self, files: Sequence[tuple[str, Path]]) -> None:
         await self.check()
-        await asyncio.to_thread(bulk.put_file, self.store, key, path)
+        await asyncio.to_thread(bulk.put_files, self.store, files)
 
     async def take(self, source: Store, wanted: Sequence[Wanted]) -> list[Lost]:
         await self.check()
@@ -187,6 +191,22 @@ async def sizes_of(destination: Destination, prefix: str) -> dict[str, int]:
     if isinstance(destination, Folder):
         return await destination.sizes(prefix)
     return {each.key.rpartition("/")[2]: each.bytes async for found in destination.listed(prefix) for each in found}
+
+
+async def put_files(destination: Destination, files: Sequence[tuple[str, Path]]) -> None:
+    """By their keys, all durable when this returns."""
+    if isinstance(destination, Folder):
+        return await destination.put_files(files)
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def put(key: str, path: Path) -> None:
+        async with turn:
+            await destination.put_file(key, path)
+
+    for outcome in await asyncio.gather(*(put(*each) for each in files), return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return None
 
 
 async def take_one(destination: Destination, source: Store, wanted: Wanted) -> Lost | None:
