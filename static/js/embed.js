@@ -43,7 +43,9 @@ onclick = (e) => {
 };
 onkeydown = ({ key }) => {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
-  step && (track || box?.open) && go(at + step);
+  if (!step || !(track || box?.open)) return;
+  go(at + step);
+  return false;
 };
 if (track) track.onscroll = () => {
   at = Math.round(track.scrollLeft / track.clientWidth);

@@ -16,7 +16,7 @@ class SortableGallery extends HTMLElement {
     // a card that asks whether it is ready asks again by itself: no notice each second while the portal is away
     on(this, "htmx:error", (event) => event.target.matches?.(".image-card") && event.stopPropagation());
     on(document, "htmx:finally:request", ({ detail }) => this.#refreshCounts(detail.ctx));
-    on(document, "htmx:before:swap", () => this.#dropStyles());
+    on(document, "htmx:before:swap", () => this.#beforeSwap());
     on(document, "htmx:response:error", (event) => this.#undoDrag(event));
     this.watcher = new MutationObserver(() => this.#wire());
     this.watcher.observe(this, { childList: true, subtree: true });
@@ -79,7 +79,8 @@ class SortableGallery extends HTMLElement {
   }
 
   // Sortable leaves style attributes behind; htmx would copy them to the new elements, which the policy forbids.
-  #dropStyles() {
+  #beforeSwap() {
+    this.askedAt = performance.now(); // the answer may have taken longer than that
     for (const element of this.querySelectorAll("[style]")) element.removeAttribute("style");
   }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
@@ -82,6 +82,17 @@ def test_delete_goes_to_the_neighbour_and_ctrl_z_brings_back(gallery: Gallery):
     page.keyboard.press("Delete")
     expect(gallery.cards).to_have_count(4)
     expect(gallery.link(NAMES[3])).to_be_focused()
+
+
+def test_the_focus_is_given_back_however_long_the_answer_takes(gallery: Gallery):
+    def wait(route: Route) -> None:
+        gallery.page.wait_for_timeout(2500)
+        route.continue_()
+
+    gallery.page.route("**/trash", wait)
+    gallery.page.keyboard.press("Delete")
+    expect(gallery.cards).to_have_count(4)
+    expect(gallery.link(NAMES[2])).to_be_focused()
 
 
 def test_question_mark_shows_the_keys_and_escape_hides_them(gallery: Gallery):
