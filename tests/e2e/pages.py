@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
+from tests.e2e.waits import PATIENCE_MS, wait_for_answers, wait_until
+
 PASSWORD = "nine otters juggle"  # everybody's
-READY_MS = 30_000  # several large photographs one after the other on a busy machine
+READY_MS = 2 * PATIENCE_MS  # several large photographs one after the other on a busy machine
 
 
 def payload(name: str, data: bytes, media_type: str = "image/jpeg") -> FilePayload:
@@ -69,8 +73,9 @@ class Account:
 
     def end_other_sessions(self) -> None:
         buttons = self.page.get_by_role("button", name="Sign out there")
-        while buttons.count():
+        for left in reversed(range(buttons.count())):
             buttons.first.click()
+            expect(buttons).to_have_count(left)
             expect(self.page.get_by_role("status").filter(has_text="Signed out there")).to_be_visible()
 
 
@@ -135,11 +140,11 @@ class Gallery:
         """All are there with pictures that the browser could decode."""
         expect(self.cards).to_have_count(count, timeout=READY_MS)
         expect(self.page.locator(".image-card[aria-busy]")).to_have_count(0, timeout=READY_MS)
+        wait_for_answers(self.page)
         pictures = self.cards.locator(".pic > img:not(.blur)")
         expect(pictures).to_have_count(count)
         for picture in pictures.all():
-            picture.scroll_into_view_if_needed()
-            expect(picture).not_to_have_js_property("naturalWidth", 0)
+            expect_decoded(picture)
 
     # -- adding -----------------------------------------------------------------------------------------------------
 
@@ -172,51 +177,73 @@ class Gallery:
 
     def keep_lookalikes(self) -> None:
         """What is hinted at (some photographs show the same scene) is meant so."""
-        while self.page.locator(".upload-row.similar").count():
-            self.page.locator(".upload-row.similar").first.get_by_role("button", name="Keep both").click()
+        hints = self.page.locator(".upload-row.similar")
+        for left in reversed(range(hints.count())):
+            hints.first.get_by_role("button", name="Keep both").click()
+            expect(hints).to_have_count(left)
 
     # -- changing ---------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def renewed(self) -> Iterator[None]:
+        """What is done within is answered with another grid: until that is there, and nothing more is under way."""
+        wait_for_answers(self.page)
+        self.page.locator("#gallery-grid").evaluate("(grid) => grid.setAttribute('data-before', '')")
+        yield
+        expect(self.page.locator("#gallery-grid:not([data-before])")).to_be_attached()
+        wait_for_answers(self.page)
+
     def describe(self, name: str, alt_text: str, caption: str = "") -> None:
         """In place, by the card's own form."""
+        wait_for_answers(self.page)
         self.card(name).get_by_role("link", name="Add alt text").click()
         form = self.cards.locator("form.fields")
         form.get_by_label("Alt text").fill(alt_text)
         form.get_by_label("Caption").fill(caption)
         form.get_by_role("button", name="Save").click()
         expect(self.link(alt_text)).to_be_visible()
+        wait_for_answers(self.page)
 
     def make_primary(self, name: str) -> None:
         """By the star at the card's corner."""
-        self.card(name).hover()
-        self.card(name).get_by_role("button", name="Make primary:").click()
+        with self.renewed():
+            self.card(name).hover()
+            self.card(name).get_by_role("button", name="Make primary:").click()
         self.expect_primary(name)
 
     def choose_in_menu(self, name: str, words: str) -> None:
+        """Done when the grid has followed."""
+        with self.renewed():
+            self.press_in_menu(name, words)
+
+    def press_in_menu(self, name: str, words: str) -> None:
         self.card(name).hover()
         self.card(name).get_by_role("button", name="More for").click()
         self.card(name).locator(".menu").get_by_role("button", name=words).click()
 
     def drag(self, name: str, onto: str) -> None:
-        """As a hand does it: take hold, a few steps on the way, let go. Again, if the browser took it for a click."""
-        before = self.names()
-        for _ in range(5):
-            source, target = self.card(name), self.card(onto)
-            source.scroll_into_view_if_needed()
-            source.hover()
-            self.page.mouse.down()
-            box = target.bounding_box()
+        """As a hand does it: take hold, a few steps on the way, to and fro until the others make room, let go."""
+        with self.renewed():
+            before = self.names()
+            mouse = self.page.mouse
+            self.card(name).hover()
+            mouse.down()
+            box = self.card(onto).bounding_box()
             assert box is not None
-            self.page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2, steps=12)
-            self.page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] / 2, steps=4)
-            self.page.mouse.up()
-            self.page.wait_for_timeout(500)
-            if self.names() != before:
-                return
-        raise AssertionError(f"{name} stays where it is, however often it is dragged onto {onto}")
+            x, y = box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2
+            mouse.move(x, y, steps=12)
+
+            def make_room() -> bool:
+                for step in (box["width"] * 0.1, 0):
+                    mouse.move(x + step, y, steps=4)
+                return self.names() != before
+
+            wait_until(self.page, make_room, f"{name} stays where it is, however long it is held over {onto}")
+            mouse.up()
 
     def undo(self) -> None:
-        self.toast.get_by_role("button", name="Undo").click()
+        with self.renewed():
+            self.toast.get_by_role("button", name="Undo").click()
 
 
 @dataclass
@@ -236,6 +263,23 @@ class ImagePage:
 def natural_size(image: Locator) -> tuple[int, int]:
     """Waits until it is decoded. Raises what the browser says of a picture that it cannot show."""
     size: dict[str, Any] = image.evaluate(
-        "async (image) => { await image.decode(); return { width: image.naturalWidth, height: image.naturalHeight } }"
+        """async (image) => {
+          for (;;) {
+            const source = image.currentSrc;
+            try {
+              await image.decode();
+              return { width: image.naturalWidth, height: image.naturalHeight };
+            } catch (error) {
+              if (source && source === image.currentSrc) throw error; // else it was given another one meanwhile, or its first
+              await new Promise((resolve) => setTimeout(resolve, 20));
+            }
+          }
+        }"""
     )
     return size["width"], size["height"]
+
+
+def expect_decoded(image: Locator) -> None:
+    """Where it is lazy, it is scrolled to; what is swapped in meanwhile counts in its place."""
+    see = "(image) => (image.scrollIntoView({ block: 'nearest' }), image.complete && image.naturalWidth)"
+    wait_until(image.page, lambda: image.evaluate(see), "a picture does not come")

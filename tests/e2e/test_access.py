@@ -13,6 +13,7 @@ from tests.e2e.conftest import Api, Visits
 from tests.e2e.pages import Gallery, payload
 from tests.e2e.photos import demo_photo
 from tests.e2e.server import RunningPortal
+from tests.e2e.waits import wait_for_answers
 
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 SCHEMES: Final[list[tuple[Literal["light", "dark"], list[str]]]] = [
@@ -99,8 +100,12 @@ PAGES: Final[dict[str, str]] = {
 
 
 def check(page: Page, axe: str) -> None:
-    """Both schemes at both widths; and nothing overhangs, on tablets and the narrowest phones neither."""
+    """Both schemes at both widths; and nothing overhangs, on tablets and the narrowest phones neither. It looks at a page that
+    has come to rest; where one leads there by a link, wait first for what only that page says."""
     problems: list[str] = []
+    page.wait_for_load_state()
+    page.evaluate("window.isLookedAt = true")
+    wait_for_answers(page)
     page.evaluate(axe)
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 800})
@@ -112,6 +117,7 @@ def check(page: Page, axe: str) -> None:
         page.set_viewport_size({"width": width, "height": 700})
         problems += [f"{width} overhanging: {each}" for each in page.evaluate(OVERHANGING)]
     page.set_viewport_size({"width": 1280, "height": 800})
+    page.evaluate("window.isLookedAt = false")
     assert not problems, "\n".join(problems)
 
 
@@ -145,6 +151,7 @@ def test_pages_for_strangers_pass_too(portal: RunningPortal, visit: Visits, axe:
 def open_menu(gallery: Gallery) -> None:
     gallery.card("Blue mug").hover()
     gallery.card("Blue mug").get_by_role("button", name="More for").click()
+    expect(gallery.card("Blue mug").locator(".menu")).to_be_visible()
 
 
 def open_words(gallery: Gallery) -> None:
@@ -160,6 +167,7 @@ def open_keys(gallery: Gallery) -> None:
 def open_delete(gallery: Gallery) -> None:
     gallery.page.get_by_role("button", name="More for this item").click()
     gallery.page.get_by_role("button", name="Delete this item…").click()
+    expect(gallery.page.get_by_role("dialog")).to_be_visible()
 
 
 def refuse_files(gallery: Gallery) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
+import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
@@ -114,17 +114,17 @@ def stage_of(bench: Workbench) -> Image.Image:
 
 @contextmanager
 def nothing_rendered(portal: RunningPortal) -> Iterator[None]:
-    """The decoding children stand still."""
-    assert portal.process is not None
-    running = psutil.Process(portal.process.pid).children()
-    children = [child for child in running if "portal.imaging.child" in child.cmdline()]
-    for child in children:
-        child.suspend()
-    try:
-        yield
-    finally:
-        for child in children:
-            child.resume()
+    """What is to be rendered waits."""
+    token = portal.run("token", "create", "pauses", "--role", "admin")
+    client = httpx.Client(
+        base_url=portal.url, headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False
+    )
+    with client:
+        assert client.post("/api/jobs/pause", json={"kind": "render"}).status_code == 200
+        try:
+            yield
+        finally:
+            assert client.post("/api/jobs/resume", json={"kind": "render"}).status_code == 200
 
 
 def test_the_new_picture_shows_before_it_is_made(bench: Workbench, portal: RunningPortal):
@@ -337,10 +337,17 @@ def test_a_finger_that_scrolls_over_the_picture_leaves_the_focal_point(
 def swipe(page: Page, start: tuple[float, float], by: tuple[float, float]) -> None:
     """One finger, by the browser's own touch events."""
     session = page.context.new_cdp_session(page)
+    page.evaluate(
+        """() => {
+          window.lifted = false;
+          for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => (window.lifted = true), { once: true });
+        }"""
+    )
     for kind, share in [("touchStart", 0), ("touchMove", 0.5), ("touchMove", 1)]:
         at = {"x": start[0] + share * by[0], "y": start[1] + share * by[1]}
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function("() => window.lifted")
 
 
 def test_the_focal_point_stays_on_what_it_was_set_on(bench: Workbench):

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import Api, Visits, new_id
 from tests.e2e.host import OtherSite
 from tests.e2e.server import RunningPortal
+from tests.e2e.waits import wait_until
 
 SIZE = (800, 600)
 PAPERS = {"A4": "10mm", "Letter": "10mm"}
@@ -60,6 +61,16 @@ def height(page: Page, which: str) -> int:
     return page.locator(which).evaluate("(frame) => frame.offsetHeight")
 
 
+def wait_until_fitting(page: Page, which: str = "iframe") -> None:
+    """The frame is as high as what is in it: it has told all that it had to tell."""
+    main = page.frame_locator(which).locator("main")
+
+    def is_fitting() -> bool:
+        return abs(height(page, which) - main.evaluate("(main) => main.offsetHeight + 2 * main.offsetTop")) <= 1
+
+    wait_until(page, is_fitting, f"{which} does not fit")
+
+
 def test_each_frame_has_the_height_of_its_own_pictures(
     portal: RunningPortal, visit: Visits, other_site: OtherSite, colours: str
 ):
@@ -73,9 +84,7 @@ def test_each_frame_has_the_height_of_its_own_pictures(
     for which in ("#strip", "#grid"):
         main = page.frame_locator(which).locator("main")
         expect(main).to_be_visible()
-        page.wait_for_function("(which) => document.querySelector(which).style.height", arg=which)
-        inside = main.evaluate("(main) => main.offsetHeight")
-        assert abs(height(page, which) - inside) <= 1
+        wait_until_fitting(page, which)
     assert height(page, "#fixed") == 60
     page.evaluate(
         "(html) => document.body.insertAdjacentHTML('beforeend', html)", frame(portal, colours, "", 'id="late"')
@@ -108,7 +117,7 @@ def test_a_large_picture_opens_in_sight_however_tall_or_low_its_frame(
     for query, number in (("", 21), ("?layout=strip", 0)):
         other_site.body = frame(portal, colours, query) + script(portal)
         page.goto(other_site.origin)
-        page.wait_for_function("document.querySelector('iframe').style.height")
+        wait_until_fitting(page)
         inside = page.frame_locator("iframe")
         inside.locator("li a.pic").nth(number).scroll_into_view_if_needed()
         before = page.evaluate("scrollY")
@@ -133,7 +142,7 @@ def test_no_message_of_others_changes_a_frame(
     )
     other_site.body = script(portal) + ours
     page.goto(other_site.origin)
-    page.wait_for_function("document.querySelector('#ours').style.height")
+    wait_until_fitting(page, "#ours")
     before = height(page, "#ours")
     page.evaluate("(html) => document.body.insertAdjacentHTML('beforeend', html)", stranger + marked)
     page.evaluate("postMessage({ portal: 'embed', height: 900 }, '*')")
@@ -180,7 +189,7 @@ def test_an_invoice_prints_every_picture_whole(
     expect(pictures).to_have_count(count)
     for picture in pictures.all():  # not scrolled to: they come by themselves when there is nothing else to do
         expect(picture).not_to_have_js_property("naturalWidth", 0)
-    page.wait_for_function("document.querySelector('iframe').style.height")
+    wait_until_fitting(page)
     on_screen = height(page, "iframe")
     document = pypdfium2.PdfDocument(page.pdf(format=paper))
     shots = [document[number].render(scale=1).to_pil().convert("RGB") for number in range(len(document))]

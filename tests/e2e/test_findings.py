@@ -13,8 +13,9 @@ from tests.e2e.pages import PASSWORD, SetUp
 from tests.e2e.photos import demo_photo
 from tests.e2e.server import RunningPortal
 from tests.e2e.test_access import check
+from tests.e2e.waits import PATIENCE_MS
 
-A_JOB = 30_000  # milliseconds that reading a handful of pictures may take
+A_JOB = 2 * PATIENCE_MS  # that reading a handful of pictures may take
 
 
 def damage(portal: RunningPortal, image_id: str, other_id: str) -> None:
@@ -78,6 +79,7 @@ def test_what_is_wrong_is_found_tried_repaired_and_one_thing_taken_back(
     findings.get_by_role("button", name="Full check").click()
     expect(findings).to_contain_text("Every file was read and compared today", timeout=A_JOB)
     findings.get_by_role("link", name="Quarantine").click()
+    expect(page.get_by_role("button", name="Undo inventory_items/notes.txt")).to_be_visible()
     check(page, axe)
     page.get_by_role("button", name="Undo inventory_items/notes.txt").click()
     expect(page.get_by_text("notes.txt is back")).to_be_visible()

@@ -10,9 +10,10 @@ from playwright.sync_api import FrameLocator, Page, expect
 
 from tests.e2e.conftest import Api, Visits
 from tests.e2e.host import OtherSite
-from tests.e2e.pages import PASSWORD, Account, EntityList, Gallery, SetUp, SignIn, natural_size
+from tests.e2e.pages import PASSWORD, Account, EntityList, Gallery, SetUp, SignIn, expect_decoded, natural_size
 from tests.e2e.photos import real_photos
 from tests.e2e.server import RunningPortal
+from tests.e2e.waits import wait_until
 
 EMAIL = "ingrid@shop.example"
 ALT = "Blue mug on a wooden table"
@@ -135,7 +136,9 @@ def check_embed_frame(portal: RunningPortal, page: Page, other_site: OtherSite, 
     expect(pictures).to_have_count(count)
     page.wait_for_function("() => document.querySelector('iframe').clientHeight > 200")
     for picture in pictures.all():
-        picture.scroll_into_view_if_needed()
-        assert natural_size(picture)[0] > 0
-    spare = frame.locator("html").evaluate("(html) => innerHeight - html.scrollHeight")
-    assert abs(spare) <= 2
+        expect_decoded(picture)
+
+    def is_fitting() -> bool:
+        return abs(frame.locator("html").evaluate("(html) => innerHeight - html.scrollHeight")) <= 2
+
+    wait_until(page, is_fitting, "the frame is not as high as what is in it")

@@ -9,8 +9,9 @@ from tests.e2e.conftest import Visits
 from tests.e2e.pages import PASSWORD, SetUp
 from tests.e2e.server import RunningPortal
 from tests.e2e.test_access import check
+from tests.e2e.waits import PATIENCE_MS
 
-ASKED_AGAIN_MS = 40_000  # every five seconds, of what may be five seconds old
+ASKED_AGAIN_MS = 2 * PATIENCE_MS  # every five seconds, of what may be five seconds old
 
 
 def test_a_disk_that_goes_away_is_told_on_the_open_page_and_on_every_other_until_it_is_back(

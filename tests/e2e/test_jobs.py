@@ -8,13 +8,14 @@ import sys
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Api, Visits
 from tests.e2e.pages import READY_MS
 from tests.e2e.photos import demo_photo
 from tests.e2e.server import CHECKOUT, RunningPortal
 from tests.e2e.test_access import check
+from tests.e2e.waits import wait_for_answers, wait_until
 
 FAIL = """
 import asyncio, sys
@@ -38,6 +39,20 @@ def failed(portal: RunningPortal, api: Api) -> str:
     command = [sys.executable, "-c", FAIL, image_id]
     subprocess.run(command, cwd=CHECKOUT, env=portal.environment, check=True, timeout=120)
     return image_id
+
+
+def unfold(page: Page, words: str) -> None:
+    """To stay: a list that was asked for before is swapped in folded."""
+    summary = page.get_by_text(words)
+
+    def is_open() -> bool:
+        wait_for_answers(page)
+        if not summary.evaluate("(summary) => summary.closest('details').open"):
+            summary.click()
+            return False
+        return True
+
+    wait_until(page, is_open, f"{words} does not stay open")
 
 
 def test_a_failed_picture_is_found_tried_again_and_gone_from_the_page_without_a_reload(
@@ -66,10 +81,10 @@ def test_renditions_are_made_again_before_ones_eyes_once_they_are_no_longer_paus
         page.add_init_script("delete window.EventSource")
     page.goto(f"{portal.url}/maintenance/jobs")
     expect(page.get_by_text(re.compile(r"\d worker"))).to_be_visible()
-    page.get_by_text("Pause one kind").click()
+    unfold(page, "Pause one kind")
     page.get_by_role("button", name=re.compile(r"^Pause\s*: Renditions")).click()
     expect(page.get_by_text("Renditions: paused")).to_be_visible()
-    page.get_by_text("Make renditions again…").click()
+    unfold(page, "Make renditions again…")
     page.get_by_role("button", name="Make them again").click()
     job = page.get_by_role("row").filter(has_text="pictures that lack some").first
     expect(job).to_contain_text(re.compile(r"0 of \d+ pictures"), timeout=READY_MS)

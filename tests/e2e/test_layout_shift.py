@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from playwright.sync_api import Page, Route
 
 from tests.e2e.conftest import Api, Visits
 from tests.e2e.photos import demo_photo
 from tests.e2e.server import RunningPortal
-from tests.waiting import PATIENCE
+from tests.e2e.waits import wait_until
 
 PLACES = """() => document.fonts.ready.then(() => [...document.querySelectorAll("body *")]
     .map((each) => [each.tagName, each.getBoundingClientRect()])
@@ -19,20 +17,12 @@ ALL_THERE = """() => [...document.images].every((each) => each.complete && each.
     || each.getBoundingClientRect().top > innerHeight || !each.getClientRects().length)"""
 
 
-def wait_until_asked_for(page: Page, held: list[Route]) -> None:
-    """A page that is there has not always asked for its pictures yet: those far from the head wait for the layout."""
-    ends = time.monotonic() + PATIENCE
-    while not held:
-        assert time.monotonic() < ends, "the page asks for no picture"
-        page.wait_for_timeout(20)
-
-
 def places_before_and_after(page: Page, address: str) -> tuple[list[str], list[str]]:
     held: list[Route] = []
     is_free = False
     page.route("**/api/images/serve/**", lambda route: route.continue_() if is_free else held.append(route))
     page.goto(address, wait_until="domcontentloaded")
-    wait_until_asked_for(page, held)
+    wait_until(page, lambda: held, "the page asks for no picture")  # those far from its head wait for the layout
     before = page.evaluate(PLACES)
     assert len(before) > 5
     is_free = True

@@ -53,7 +53,7 @@ def test_room_is_looked_at_asked_for_and_won_back(portal: RunningPortal, visit: 
     expect(page.get_by_role("region", name="All weeks").get_by_role("row")).to_have_count(13)
     room = page.get_by_role("region", name="Room to win back")
     room.get_by_role("button", name="See what can go").click()
-    expect(room).to_contain_text(re.compile(r"Uploads never finished\s*1 file\s*123"), timeout=30_000)
+    expect(room).to_contain_text(re.compile(r"Uploads never finished\s*1 file\s*123"))
     assert left.exists()
     check(page, axe)
     room.get_by_role("button", name=re.compile("^Free .*…$")).click()
@@ -64,7 +64,7 @@ def test_room_is_looked_at_asked_for_and_won_back(portal: RunningPortal, visit: 
     expect(question).to_be_hidden()
     room.get_by_role("button", name=re.compile("^Free .*…$")).click()
     question.get_by_role("button", name=re.compile("^Free")).click()
-    expect(room).to_contain_text("freed, today", timeout=30_000)
+    expect(room).to_contain_text("freed, today")
     assert not left.exists()
 
 

@@ -27,7 +27,7 @@ async def main(route, first, last):
     async with database.open_database(settings.load()):
         now = datetime.now(UTC).replace(second=0, microsecond=0)
         for ago in (each for each in range(int(first), int(last)) if each not in range(30, 35)):
-            for name, (seconds, times) in (ROUTES if route == "all" else {route: (2.2, 5)}).items():
+            for name, (seconds, times) in (ROUTES if route == "all" else {route: (100, 5)}).items():
                 one = Histogram()
                 for number in range(times + ago % 7):
                     one.add(seconds * (1 + number % 5 / 2), 500 if ago % 13 == 0 and number == 0 else 200)

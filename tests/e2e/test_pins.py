@@ -8,6 +8,7 @@ from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
 from tests.e2e.pages import natural_size
 from tests.e2e.server import RunningPortal
+from tests.e2e.waits import PREFER
 
 
 def expect_shape(page: Page, width: int, height: int) -> None:
@@ -40,7 +41,7 @@ def test_an_invoice_is_pinned_by_looking_pinned_by_hand_and_unpinned(portal: Run
     expect(pin).to_contain_text("First opened by its key")
 
     file = {"file": ("tall.jpg", samples.jpeg(400, 800))}
-    answer = api.client.put(f"/api/images/{picture}/file", files=file, headers={"Prefer": "wait=25"})
+    answer = api.client.put(f"/api/images/{picture}/file", files=file, headers=PREFER)
     assert answer.json()["renditions"]["optimized"]["height"] == 800
     customer.reload()
     expect_shape(customer, 800, 400)

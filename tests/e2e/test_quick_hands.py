@@ -9,6 +9,7 @@ from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
 from tests.e2e.pages import Gallery
 from tests.e2e.server import RunningPortal
+from tests.e2e.waits import wait_for_answers
 
 NAMES = [f"quick-{number}.jpg" for number in range(1, 6)]
 SLOW_MS = 700
@@ -37,7 +38,7 @@ def test_a_star_is_seen_although_the_grid_was_being_refreshed(gallery: Gallery):
       document.querySelectorAll(".image-card")[2].querySelector("[data-act=primary]").click();
       document.getElementById("gallery-grid").dispatchEvent(new CustomEvent("refresh"));  // as after uploads and new words
     }""")
-    gallery.page.wait_for_timeout(2 * SLOW_MS)
+    wait_for_answers(gallery.page)
     gallery.expect_primary(NAMES[2])
 
 

@@ -92,7 +92,7 @@ def test_an_action_after_the_session_ended_says_so_and_changes_nothing(
     gallery = Gallery(page, portal.url).open(item)
     page.context.clear_cookies()
     visit.watch_of(page).may(r"^40[13]: ")
-    gallery.choose_in_menu("lamp-2.jpg", "Move to trash")
+    gallery.press_in_menu("lamp-2.jpg", "Move to trash")
     expect(
         page.get_by_role("heading", name="Sign in").or_(page.locator("#notices").get_by_text("ign in"))
     ).to_be_visible()

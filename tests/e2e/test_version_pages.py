@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, expect
 
 from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
-from tests.e2e.pages import PASSWORD, Account, SignIn, natural_size, payload
+from tests.e2e.pages import PASSWORD, Account, SignIn, expect_decoded, natural_size, payload
 from tests.e2e.server import RunningPortal
 from tests.e2e.test_access import OVERHANGING, RUN_AXE, SCHEMES
 from tests.e2e.workbench import HEIGHT, WIDTH, Workbench, assert_same
@@ -61,7 +61,7 @@ def test_another_file_takes_the_place_and_the_page_follows(bench: Workbench):
     expect(version(bench, 2)).to_contain_text("Shown now")
     expect(version(bench, 1)).to_contain_text("lamp.jpg")
     old = version(bench, 1).locator("img")
-    old.scroll_into_view_if_needed()
+    expect_decoded(old)
     assert natural_size(old) == (64, 64)
     assert page.evaluate("window.stayed")
     page.get_by_role("button", name="Save").click()

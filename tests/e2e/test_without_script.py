@@ -9,15 +9,15 @@ from tests import samples
 from tests.e2e.conftest import Visits
 from tests.e2e.pages import PASSWORD, EntityList, Gallery, SignIn, payload
 from tests.e2e.server import RunningPortal
+from tests.e2e.waits import wait_until
 
 
 def reload_until_ready(gallery: Gallery) -> None:
-    for _ in range(60):
-        if not gallery.page.locator(".image-card[aria-busy]").count():
-            return
-        gallery.page.wait_for_timeout(200)
+    def is_ready() -> bool:
         gallery.page.reload()
-    raise AssertionError("the pictures do not become ready")
+        return not gallery.page.locator(".image-card[aria-busy]").count()
+
+    wait_until(gallery.page, is_ready, "the pictures do not become ready")
 
 
 def send(page: Page, files: list[FilePayload]) -> None:
@@ -84,6 +84,7 @@ def restore_one_and_delete_the_other(page: Page, portal: RunningPortal, *, back:
     page.get_by_role("dialog").get_by_role("button", name="Delete 1 for good").click()
     expect(row_of(page, gone)).to_have_count(0)
     row_of(page, back).get_by_role("button", name="Restore").click()
+    expect(row_of(page, back)).to_have_count(0)
     page.goto(f"{portal.url}/trash")
     expect(row_of(page, back)).to_have_count(0)
 
