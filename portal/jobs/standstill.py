@@ -36,7 +36,9 @@ IS_STANDING: Final = f"""
 _FIND: Final = f"""
     SELECT state.value, job.id AS job, job.progress FROM portal_state AS state
     LEFT JOIN LATERAL (
-        SELECT id, progress FROM job WHERE kind = '{RESTORE_KIND}' AND state = 'running' ORDER BY started_at LIMIT 1
+        SELECT id, progress FROM job WHERE kind = '{RESTORE_KIND}' AND state = 'running'
+        AND arguments ->> 'backup_id' = state.value ->> 'backup' AND arguments ->> 'dry_run' IS DISTINCT FROM 'true'
+        ORDER BY started_at LIMIT 1
     ) AS job ON true WHERE {IS_STANDING}
 """  # noqa: S608 - constants
 _BEGIN: Final = """
