@@ -16,10 +16,12 @@ from portal import database, settings
 from portal.embedded import EmbeddedServer
 from portal.imaging.pool import RenderPool
 from portal.jobs import queue
+from portal.maintenance.health import looking
 from portal.settings import Settings
 from portal.storage.store import Store
 from portal.tables import TABLES
 from tests.factories import Studio
+from tests.waiting import PATIENCE
 from tests.weed import BUCKET, Weed, running_weed
 
 pytest_plugins = ["tests.drilling", "tests.restoring"]
@@ -35,6 +37,12 @@ def reachable_root(tmp_path_factory: pytest.TempPathFactory) -> None:
             if folder.stat().st_uid == 0 and folder.name.startswith("pytest-"):
                 folder.chmod(0o711)
         base.chmod(0o711)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unhurried_checks() -> None:
+    """Of the portal's health: that this machine has much else to do is no finding."""
+    looking.look.__defaults__ = (PATIENCE, looking.REST)
 
 
 @pytest.fixture

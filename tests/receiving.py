@@ -43,7 +43,7 @@ class Receiver:
                 receiver.asked.append(body)
                 receiver.heads.append({name.lower(): value for name, value in self.headers.items()})
                 receiver.paths.append(self.path)
-                receiver.gate.wait(30)
+                receiver.gate.wait(120)
                 if receiver.status < 300 and receiver._server is server:  # who was stopped meanwhile has told nobody
                     receiver.taken.append(body)
                 try:

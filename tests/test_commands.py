@@ -16,6 +16,7 @@ import pytest
 from portal.environment import CHECKOUT
 from tests import samples
 from tests.e2e.server import RunningPortal
+from tests.waiting import PATIENCE
 
 PORTAL = [str(Path(sys.executable).with_name("portal"))]
 CSV = "type,id,name\ninventory_items,MUG-1,Fjord mug\nnonsense,X,Nothing\ncustomers,C-1,Ana Berg\n"
@@ -347,3 +348,23 @@ def test_demo_fills_an_empty_portal_and_no_other(fresh: RunningPortal, beside: R
     assert done.stdout.count("\n") == 1
     run(beside, "entities", "import", str(CHECKOUT / "portal" / "demo_shop" / "entities.jsonl"))
     assert "Nothing was changed" in run(beside, "demo", code=1).stderr
+
+
+def test_a_folder_comes_in_is_tried_first_and_goes_out_again(beside: RunningPortal, tmp_path: Path) -> None:
+    mugs = tmp_path / "shop" / "inventory_items" / "MUG-12"
+    mugs.mkdir(parents=True)
+    (mugs / "front.jpg").write_bytes(samples.jpeg(90, 70))
+    (mugs / "notes.txt").write_text("no picture")
+    tried = run(beside, "import", str(tmp_path / "shop"), "--dry-run", code=1)
+    assert tried.stdout == (
+        "entities: 1 would be created, 0 would be changed\npictures: 1 would be added, 0 there already, 1 refused\n"
+    )
+    assert "inventory_items/MUG-12/notes.txt: " in tried.stderr
+    (mugs / "notes.txt").unlink()
+    done = json.loads(run(beside, "import", str(tmp_path / "shop"), "--json").stdout)
+    assert (done["added"], done["made"], done["refusals"]) == (1, 1, [])
+    words = ("export", str(tmp_path / "out"), "--entity", "inventory_items/MUG-12")
+    assert run(beside, *words).stdout.startswith("entities: 1; pictures: 1, ")
+    assert (tmp_path / "out" / "inventory_items" / "MUG-12" / "01-front.jpg").read_bytes() == samples.jpeg(90, 70)
+    assert "is not empty" in run(beside, *words, code=1).stderr
+    assert "Write it as inventory_items/MUG-1" in run(beside, *words[:3], "MUG-12", code=2).stderr

@@ -19,12 +19,12 @@ from tests.attack.watcher import Watch, Watched, descriptors
 from tests.e2e.server import RunningPortal
 from tests.waiting import eventually
 
-AT_ONCE, ROUNDS = 16, 3
+AT_ONCE, ROUNDS = 16, 8
 P99_MS, SLOWEST_MS, PEAK_MB = 250, 1000, 1500
 MULTIPART = {"content-type": "multipart/form-data; boundary=x"}
 FD_SLACK = 20  # connections to the database, children that a heavy picture brought up
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1200)
 
 
 def is_unmoved(seen: Watched) -> bool:

@@ -120,13 +120,13 @@ async def test_an_unknown_account_costs_the_same_time(db: None) -> None:
     await person()
 
     async def seconds(email: str) -> float:
-        started = time.perf_counter()
+        started = time.process_time()  # of all threads; what else the machine has to do does not count
         with pytest.raises(FormError):
             await service.sign_in(email, "not the password", "1.2.3.4", "")
-        return time.perf_counter() - started
+        return time.process_time() - started
 
-    known = statistics.median([await seconds("ana@example.com") for _ in range(5)])
-    unknown = statistics.median([await seconds("nobody@example.com") for _ in range(5)])
+    pairs = [(await seconds("ana@example.com"), await seconds("nobody@example.com")) for _ in range(5)]
+    known, unknown = [statistics.median(each) for each in zip(*pairs, strict=True)]
     assert 0.4 < unknown / known < 2.5
 
 

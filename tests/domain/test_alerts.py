@@ -22,7 +22,7 @@ from portal.maintenance.health.verdict import Health
 from portal.settings import Settings
 from tests.factories import Studio
 from tests.receiving import Receiver, receiving
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 EVERY = 0.3  # seconds between looks
 
@@ -38,6 +38,7 @@ def told(studio: Studio, config: Settings, receiver: Receiver, monkeypatch: pyte
     """A portal with somebody to tell, who is asked again soon."""
     monkeypatch.setattr(books, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(books, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(letters, "PATIENCE", PATIENCE)  # else a busy machine hears one late, and it is told again
     return config.replace(alert_webhook=receiver.url)
 
 
@@ -132,7 +133,7 @@ async def test_a_receiver_that_refuses_is_slow_away_and_back_is_told_in_the_end_
         assert await processes[1].verdict()  # nothing waits for the receiver
         receiver.stop()
         receiver.gate.set()
-        monkeypatch.setattr(letters, "PATIENCE", 5.0)  # else a busy machine hears this one late, and it is told again
+        monkeypatch.setattr(letters, "PATIENCE", PATIENCE)
         receiver.start()
         await eventually(lambda: receiver.told())
         await looks(2)
@@ -199,7 +200,7 @@ async def test_what_was_critical_before_a_kill_is_told_by_who_comes_after(
 
 
 def start_watching(environ: dict[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.domain.watching", json.dumps([environ, EVERY])]
+    command = [sys.executable, "-m", "tests.domain.watching", json.dumps([environ, EVERY, PATIENCE])]
     return subprocess.Popen(command, cwd=CHECKOUT)
 
 

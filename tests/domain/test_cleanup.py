@@ -196,15 +196,14 @@ async def test_the_second_of_two_at_once_is_told_that_one_is_running(studio: Stu
     finally:
         other.terminate()  # as if its process had been killed
 
-    async def is_free() -> None:
-        while True:
-            try:
-                await sweep(studio, config)
-                return
-            except Running:
-                await asyncio.sleep(0.05)
+    async def is_free() -> bool:
+        try:
+            await sweep(studio, config)
+        except Running:
+            return False
+        return True
 
-    await asyncio.wait_for(is_free(), 30)
+    await eventually(is_free)
 
 
 async def test_many_at_once_do_no_harm(studio: Studio, config: Settings) -> None:

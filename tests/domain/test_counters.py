@@ -21,6 +21,7 @@ from portal.imaging.presets import READY
 from portal.integrity.fsck import check_rows
 from tests import samples
 from tests.factories import Studio, make_entity
+from tests.waiting import PATIENCE
 
 MEMBERS = "filename, media_type, extension, bytes, width, height, sha256, status, sort_order"
 
@@ -114,7 +115,7 @@ async def test_a_picture_that_is_only_told_about_otherwise_writes_no_counter(stu
 
 async def test_no_writer_waits_for_the_counter_of_another(db: None) -> None:
     entities = [await add_rows(1) for _ in range(2)]
-    first, second = [await asyncpg.connect(**database.DB.config, command_timeout=10) for _ in entities]
+    first, second = [await asyncpg.connect(**database.DB.config, command_timeout=PATIENCE) for _ in entities]
     try:
         async with first.transaction(), second.transaction():  # open at once, each with a counter of the same name
             for connection, entity in zip((first, second), entities, strict=True):

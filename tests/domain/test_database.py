@@ -9,6 +9,7 @@ import pytest
 
 from portal import database
 from portal.tables import Audit, Entity
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -64,9 +65,9 @@ async def test_a_request_does_not_wait_for_a_server_that_does_not_answer() -> No
 
 
 async def test_an_answer_renews_the_patience() -> None:
-    with database.patience(2):
-        for _ in range(4):
-            await database.fetch_value("SELECT pg_sleep(0.6)")
+    with database.patience(4):
+        for _ in range(9):
+            await database.fetch_value("SELECT pg_sleep(0.5)")
 
 
 async def test_a_transaction_that_waits_too_long_is_undone_and_its_connection_replaced() -> None:
@@ -77,7 +78,7 @@ async def test_a_transaction_that_waits_too_long_is_undone_and_its_connection_re
     assert database.DB.current_transaction.get() is None
     assert await Entity.count() == 0
     # the server does not go on with it behind our back, where it would keep its locks
-    await asyncio.wait_for(Entity.insert(Entity(type="customers", id="1", name="Next")), 20)
+    await asyncio.wait_for(Entity.insert(Entity(type="customers", id="1", name="Next")), PATIENCE)
 
 
 async def test_a_request_that_finds_every_connection_taken_is_told_so() -> None:

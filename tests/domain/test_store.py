@@ -15,6 +15,7 @@ import pytest
 from portal.errors import DiskFull, Gone, Unavailable
 from portal.storage.keys import original_key, rendition_key
 from portal.storage.store import MARKER, KeyTaken, Store
+from tests.waiting import PATIENCE
 
 ID = UUID("01890a5d-ac96-774b-bcce-b302099a80c7")
 KEY = original_key("companies", ID, 1, "jpg")
@@ -167,7 +168,7 @@ async def test_a_fifo_or_folder_in_an_objects_place_does_not_hold_us(store: Stor
     store.path_of(KEY).unlink()
     os.mkfifo(store.path_of(KEY))
     with pytest.raises(Gone):
-        await asyncio.wait_for(store.read(KEY), 5)
+        await asyncio.wait_for(store.read(KEY), PATIENCE)
     store.path_of(KEY).unlink()
     store.path_of(KEY).mkdir()
     with pytest.raises(Gone):

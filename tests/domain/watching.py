@@ -1,4 +1,5 @@
-"""A process that watches and tells, to be killed: `python -m tests.domain.watching <settings as JSON>`."""
+"""A process that watches and tells, to be killed: `python -m tests.domain.watching <settings, seconds between looks and for a
+check as JSON>`."""
 
 from __future__ import annotations
 
@@ -9,11 +10,15 @@ import sys
 import asyncpg
 
 from portal import database, settings
+from portal.maintenance.health import letters, looking
 from portal.maintenance.health.verdict import Health
 from portal.storage.store import Store
+from tests.waiting import PATIENCE
 
 
-async def watch(environ: dict[str, str], every: float) -> None:
+async def watch(environ: dict[str, str], every: float, seconds: float) -> None:
+    looking.look.__defaults__ = (seconds, looking.REST)
+    letters.PATIENCE = PATIENCE
     config = settings.load(environ, None)
     database.DB.config = {"dsn": config.database_url}
     database.DB.pool = await asyncpg.create_pool(**database.DB.config, min_size=1, max_size=4)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -9,6 +10,13 @@ import pytest
 
 from tests.drills.traffic import client_of, make_gallery
 from tests.e2e.server import RunningPortal
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They wait for leases and restarts, one after the other."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(scope="session")

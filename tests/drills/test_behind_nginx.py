@@ -225,7 +225,9 @@ async def test_an_original_is_sent_by_nginx_as_the_portal_says(
 ):
     data = samples.noisy(2400, 1800)
     url = f"/api/images/serve/{(await add(admin, data=data))['id']}?size=original"
-    async with httpx.AsyncClient(base_url=portal.url, headers={"authorization": f"Bearer {token}"}) as direct:
+    async with httpx.AsyncClient(
+        base_url=portal.url, headers={"authorization": f"Bearer {token}"}, timeout=60
+    ) as direct:
         said = await direct.get(url)
     assert said.headers["x-accel-redirect"].startswith("/_originals/")
     whole = await admin.get(url)

@@ -28,7 +28,7 @@ from tests.drills.traffic import (
     upload,
 )
 from tests.e2e.server import RunningPortal
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.drill("R21")
 END_SECONDS = 30
@@ -50,15 +50,15 @@ async def test_told_to_stop_under_load_it_ends_in_order_and_keeps_what_it_acknow
             await eventually(lambda done=acknowledged: len(done) >= 10)
             slowest = max(slowest, await end(portal))
             await asyncio.gather(*lanes)
-            assert await asyncio.wait_for(idle[0].read(), 10) == b""
-            assert b"event: end" in await asyncio.wait_for(watching[0].read(), 10)
+            assert await asyncio.wait_for(idle[0].read(), PATIENCE) == b""
+            assert b"event: end" in await asyncio.wait_for(watching[0].read(), PATIENCE)
             for _, writer in (idle, stalled, watching):
                 writer.close()
             assert await jobs_in_hand(portal) == 0
         await asyncio.to_thread(portal.start)
         async with client_of(portal, token) as client:
             assert set(acknowledged) <= {image["id"] for image in await images_of(client, gallery)}
-            await eventually(lambda c=client, g=gallery: all_are_ready(c, g))
+            await eventually(lambda c=client, g=gallery: all_are_ready(c, g), 300)
         await sweep(portal)
         assert leftovers(portal) == []
         await assert_sound(portal)

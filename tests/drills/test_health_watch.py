@@ -15,7 +15,7 @@ import psutil
 from portal.environment import CHECKOUT
 from tests.drills.traffic import connect, is_healthy, postmaster
 from tests.e2e.server import RunningPortal
-from tests.receiving import receiving
+from tests.receiving import Receiver, receiving
 from tests.waiting import eventually
 
 
@@ -42,23 +42,28 @@ async def test_a_database_that_stands_still_is_told_once_and_that_it_goes_on_onc
             processes = [server, *server.children()]
             send(processes, signal.SIGSTOP)
             try:
-                await eventually(lambda: receiver.told() == [("database", "critical")])
+                await eventually(lambda: told(receiver) == ["critical"])
                 assert not await is_healthy(client)
                 said = await asyncio.to_thread(portal.complete, "health")
                 assert said.returncode == 1
                 assert "critical Database: PostgreSQL does not answer." in said.stdout
             finally:
                 send(processes[::-1], signal.SIGCONT)
-            await eventually(lambda: receiver.told() == [("database", "critical"), ("database", "ok")])
+            await eventually(lambda: told(receiver) == ["critical", "ok"])
             await eventually(lambda: is_healthy(client))
         finally:
             watching.kill()
             watching.wait()
-        assert receiver.told() == [("database", "critical"), ("database", "ok")]
+        assert told(receiver) == ["critical", "ok"]
+
+
+def told(receiver: Receiver) -> list[str]:
+    """Of the database; what a busy machine makes of the other checks is not looked at here."""
+    return [status for check, status in receiver.told() if check == "database"]
 
 
 def start_watching(environ: dict[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.domain.watching", json.dumps([environ, 0.5])]
+    command = [sys.executable, "-m", "tests.domain.watching", json.dumps([environ, 0.5, 2.0])]
     return subprocess.Popen(command, cwd=CHECKOUT)
 
 

@@ -31,7 +31,7 @@ class Writer:
         self.answers: Counter[str] = Counter()
 
     async def work_until(self, end: float) -> None:
-        while time.monotonic() < end:
+        while time.monotonic() < end or self.answers["upload 201"] < 2:
             images = await images_of(self.client, self.gallery)
             act = self.random.choice(self._acts() if images else [self._upload])
             answer = await act(self.random.choice(images)["id"] if images else "")
@@ -89,7 +89,7 @@ SIZES = [(64, 48), (90, 60), (1400, 900)]  # the last takes a while to render
 async def check_until(client: httpx.AsyncClient, end: float) -> int:
     """Full checks, one after the other; how many pictures they looked at."""
     looked = 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or not looked:
         answer = await client.post("/api/images/check", json={"kind": "full"})
         assert answer.status_code == 202, answer.text
         location = answer.headers["location"]

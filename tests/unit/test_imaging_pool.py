@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from portal.imaging.pool import ON_DEMAND, RENDITIONS, RenderPool
 from portal.imaging.presets import READY
 from portal.imaging.verify import Limits
 from tests import samples
+from tests.waiting import PATIENCE
 
 LIMITS = Limits()
 
@@ -153,7 +155,7 @@ async def test_a_cancelled_picture_gives_its_child_up(pool: RenderPool, photo: P
     abandoned.cancel()
     with pytest.raises(asyncio.CancelledError):
         await abandoned
-    await asyncio.wait_for(pool.verify(photo, "a.jpg", LIMITS), 5)
+    await asyncio.wait_for(pool.verify(photo, "a.jpg", LIMITS), PATIENCE)
     assert gone(busy)
 
 
@@ -163,7 +165,7 @@ async def test_small_pictures_pass_a_slow_one_and_verification_passes_renditions
     stuck = asyncio.create_task(pool.verify(slow, "a.jpg", PATIENT))
     await busiest()
     waiting = [asyncio.create_task(pool.render(photo, READY)) for _ in range(8)]
-    await asyncio.wait_for(pool.verify(photo, "a.jpg", LIMITS), 3)
+    await asyncio.wait_for(pool.verify(photo, "a.jpg", LIMITS), PATIENCE)
     assert not stuck.done()
     assert not all(task.done() for task in waiting)
     await asyncio.gather(*waiting)
@@ -250,20 +252,23 @@ def test_no_child_outlives_a_killed_server(slow: Path):
 
 def gone(process: psutil.Process) -> bool:
     """Soon: a killed process takes a moment to end."""
-    end = time.monotonic() + 3
+    end = time.monotonic() + PATIENCE
     while is_decoder(process) and time.monotonic() < end:
         time.sleep(0.02)
     return not is_decoder(process)
 
 
 async def busiest() -> psutil.Process:
-    """The child that is decoding, once one is."""
-    for _ in range(100):
+    """The child that is decoding, once one is: by more work than its own start costs."""
+    first: dict[psutil.Process, float] = {}
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         for child in children():
-            before = sum(child.cpu_times()[:2])
-            await asyncio.sleep(0.05)
-            if before > 0.2 and sum(child.cpu_times()[:2]) - before > 0.02:
-                return child
+            with contextlib.suppress(psutil.NoSuchProcess):
+                spent = sum(child.cpu_times()[:2])
+                if spent - first.setdefault(child, spent) > 0.6:
+                    return child
+        await asyncio.sleep(0.02)
     raise AssertionError("no child is at work")
 
 

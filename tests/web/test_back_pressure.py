@@ -16,6 +16,7 @@ from portal.imaging.verify import Limits
 from portal.jobs.queue import AWAITED, BULK, URGENT, USUAL
 from tests import samples
 from tests.factories import make_entity
+from tests.waiting import eventually
 from tests.web.whole_app import caller, whole_app, working_app
 
 ONE, MANY = "/api/images/upload", "/api/images/upload/multiple"
@@ -47,10 +48,13 @@ async def upload(client: httpx.AsyncClient, data: bytes, name: str = "mug.jpg", 
 @pytest.fixture
 async def _decoder_is_busy(app: Litestar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """With a picture of many seconds; who wants the same child waits a moment at most."""
-    monkeypatch.setattr(pool_module, "VERIFY_PATIENCE", 0.3)
+    pool = app.state.parts.pool
+    monkeypatch.setattr(pool_module, "VERIFY_CPU_SECONDS", 100)
+    monkeypatch.setattr(pool, "_wall_seconds", 1000)
     slow = samples.write(tmp_path, "slow", samples.many_scans(20_000))
-    busy = asyncio.create_task(app.state.parts.pool.verify(slow, "a.jpg", Limits(max_scans=1_000_000)))
-    await asyncio.sleep(0.5)
+    busy = asyncio.create_task(pool.verify(slow, "a.jpg", Limits(max_scans=1_000_000)))
+    await eventually(lambda: (pool.places["heavy"][0], pool.places["verify"][0]) == (1, 0))
+    monkeypatch.setattr(pool_module, "VERIFY_PATIENCE", 0.3)
     yield
     assert not busy.done()
     busy.cancel()

@@ -11,6 +11,7 @@ import uvicorn
 
 from portal.web import connection
 from portal.web.connection import MAX_HEAD, Connection
+from tests.waiting import PATIENCE
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
@@ -39,7 +40,7 @@ async def say(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(pause)
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), PATIENCE)
     except ConnectionError:
         return b""
     finally:

@@ -23,7 +23,7 @@ from portal.jobs.progress import start_job
 from portal.maintenance import live as module
 from portal.maintenance.live import Live
 from tests.factories import Studio, make_entity
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 from tests.web.whole_app import caller, working_app
 
 PAGE = "/maintenance/jobs"
@@ -328,7 +328,7 @@ async def test_who_is_signed_out_hears_nothing_more(viewer: httpx.AsyncClient, a
     running = asyncio.create_task(listening.live.run())
     await eventually(lambda: listening.readings > 1)
     await revoke_token(revoked, SYSTEM)
-    await asyncio.wait_for(goes, 30)
+    await asyncio.wait_for(goes, PATIENCE)
     assert not stays.done()
     assert listening.live.readers == 1
     assert await still_let_in([kept, revoked, UUID(int=7)]) == {kept}
@@ -354,7 +354,7 @@ async def test_streams_are_bounded_in_all_and_for_each(monkeypatch: pytest.Monke
 
 
 async def test_asked_for_its_head_alone_the_stream_ends_at_once(app: Litestar, viewer: httpx.AsyncClient):
-    answer = await asyncio.wait_for(viewer.head(f"{PAGE}/stream"), 20)
+    answer = await asyncio.wait_for(viewer.head(f"{PAGE}/stream"), PATIENCE)
     assert (answer.status_code, answer.content) == (200, b"")
     assert app.state.live.readers == 0
 
