@@ -19,10 +19,11 @@ from typing import Final, Protocol
 
 from portal.backups import bulk
 from portal.backups.layout import object_key
-from portal.backups.wanted import CHANGED, MISSING, Lost, Wanted
-from portal.errors import Gone
+from portal.backups.wanted import CHANGED, MISSING, UNREADABLE, Lost, Wanted
+from portal.errors import Gone, Unavailable
 from portal.settings import Settings
 from portal.storage.disk import plain_words
+from portal.storage.look import is_unreadable
 from portal.storage.store import MARKER, ObjectEntry, Store
 from portal.storage.walk import walk
 
@@ -211,9 +212,15 @@ async def put_files(destination: Destination, files: Sequence[tuple[str, Path]])
 
 async def take_one(destination: Destination, source: Store, wanted: Wanted) -> Lost | None:
     try:
+        if await source.size(wanted.key) not in (None, wanted.bytes):
+            return Lost(wanted, CHANGED)  # of whatever length it is now, it is not in memory
         data = await source.read(wanted.key)
-    except Gone as error:
-        return Lost(wanted, error.message)
+    except Gone:
+        return Lost(wanted, MISSING)
+    except Unavailable as error:
+        if not is_unreadable(error.__cause__):
+            raise
+        return Lost(wanted, UNREADABLE)
     if await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest()) != wanted.sha256:
         return Lost(wanted, CHANGED)
     await destination.put(object_key(wanted.entity_type, wanted.sha256), data)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 SOON: Final = 5.0  # seconds, within which it must have said whether it is there
 PAUSE: Final = 3.0  # seconds, for which nobody asks again whether it is there
+KNOWN: Final = 5.0  # seconds, for which a marker that was seen is there
 _PART: Final = 8 * 1024 * 1024
 _PARTS_AT_ONCE: Final = 4
 _PIECE: Final = 1024 * 1024
@@ -68,7 +69,7 @@ class BucketStore:
 
     def __init__(self, url: str, access: Iterable[tuple[str, str]] = ()) -> None:
         self.words = url
-        self._asked_again_at = 0.0  # by the monotonic clock
+        self._asked_again_at = self._known_until = 0.0  # by the monotonic clock
         self._reading = _opened(url, dict(access), silence=timedelta(seconds=15), tries=2)
         self._writing = _opened(
             url, dict(access), silence=timedelta(seconds=120), tries=3
@@ -138,9 +139,10 @@ class BucketStore:
 
     async def listed(self, prefix: str = "") -> AsyncIterator[list[ObjectEntry]]:
         """All but the marker; nothing where it was never opened. Raises Unavailable where only the marker is missing."""
-        async with self._soon():
-            if not await self._has_marker() and await self._has_anything():
-                raise self._not_ours()
+        if time.monotonic() > self._known_until:  # who lists hundreds of folders asks once
+            async with self._soon():
+                if not await self._has_marker() and await self._has_anything():
+                    raise self._not_ours()
         with self._plain_words():
             async for chunk in self._list(prefix or None, _CHUNK):
                 found = [ObjectEntry(each["path"], each["size"], each["last_modified"]) for each in chunk]
@@ -169,7 +171,9 @@ class BucketStore:
         )
 
     async def _has_marker(self) -> bool:
-        return await self.stat(MARKER) is not None
+        found = await self.stat(MARKER)
+        self._known_until = 0.0 if found is None else time.monotonic() + KNOWN
+        return found is not None
 
     async def _has_anything(self) -> bool:
         with self._plain_words():

@@ -148,7 +148,9 @@ async def test_settings_of_a_bucket_come_from_one_place_and_tell_nothing(
 ) -> None:
     env = tmp_path / "env"
     env.write_text("".join(f"{name}={value}\n" for name, value in {**weed.access, "AWS_PAGER": "less"}.items()))
-    config = load({"PORTAL_DATA_DIR": str(tmp_path / "data"), "PORTAL_BACKUP_URL": bucket_url}, env)
+    data = tmp_path / "data"
+    pictures = {"PORTAL_STORAGE_URL": str(data / "backups" / "images")}  # free where backups lie in a bucket
+    config = load({"PORTAL_DATA_DIR": str(data), "PORTAL_BACKUP_URL": bucket_url, **pictures}, env)
     destination = destination_of(config)
     assert destination is destination_of(config), "it keeps its connections"
     await destination.open_root()

@@ -13,6 +13,7 @@ import pytest
 from portal.backups.bucket import Bucket
 from portal.backups.destination import Destination, Folder, Wanted
 from portal.backups.layout import object_key
+from portal.backups.wanted import CHANGED, MISSING
 from portal.errors import Gone, Unavailable
 from portal.storage.store import MARKER, Store
 
@@ -108,8 +109,13 @@ async def test_objects_that_are_lost_or_changed_get_no_name(destination: Destina
     good = wanted_of(source, b"good", "originals/good")
     rotten = replace(wanted_of(source, b"rotten", "originals/rotten"), sha256="0" * 64)
     missing = replace(good, sha256="1" * 64, key="originals/none")
-    lost = await destination.take(source, [rotten, good, missing])
-    assert {each.wanted.sha256 for each in lost} == {rotten.sha256, missing.sha256}
+    grown = replace(good, sha256="2" * 64, bytes=3)
+    lost = await destination.take(source, [rotten, good, missing, grown])
+    assert {each.wanted.sha256: each.reason for each in lost} == {
+        rotten.sha256: CHANGED,
+        missing.sha256: MISSING,
+        grown.sha256: CHANGED,
+    }
     assert await keys_of(destination, "categories") == {object_key("categories", good.sha256)}
 
 
