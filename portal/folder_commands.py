@@ -61,7 +61,7 @@ def export(folder: Path, types: tuple[str, ...], entity: EntityRef | None, is_js
     else:
         for lost in told.lost:
             click.echo(f"lost: {lost.path} ({lost.image_id}): {lost.reason}", err=True)
-        click.echo(f"{told.pictures} pictures of {told.entities} entities, {told.bytes} bytes, in {folder}")
+        click.echo(f"entities: {told.entities}; pictures: {told.pictures}, {told.bytes} bytes; in {folder}")
     if told.lost_in_all:
         sys.exit(1)
 
@@ -108,7 +108,7 @@ def _say(told: FolderImport) -> None:
         click.echo(f"columns that say nothing here: {', '.join(told.ignored)}", err=True)
     would = "would be " if told.dry_run else ""
     made, changed = told.entities.created + told.made, told.entities.changed
-    click.echo(f"{made} entities {would}created, {changed} {would}changed")
-    click.echo(f"{told.added} pictures {would}added, {told.there} there already, {told.refused} refused")
+    click.echo(f"entities: {made} {would}created, {changed} {would}changed")
+    click.echo(f"pictures: {told.added} {would}added, {told.there} there already, {told.refused} refused")
     if told.added and not told.dry_run:
         click.echo("Their thumbnails are made by the next worker: a running portal has one.", err=True)

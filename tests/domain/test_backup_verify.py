@@ -154,6 +154,8 @@ async def test_quickly_presence_size_and_manifests_are_looked_at(place: Folder) 
 
 async def test_a_marker_that_says_something_else_is_named(place: Folder) -> None:
     root = forge(folder(place), some_bytes(1))
+    (folder(place) / MARKER).write_text("")  # as beside an archive that was unpacked
+    assert names(await verified(place, root)) == []
     (folder(place) / MARKER).write_text("x")
     assert names(await verified(place, root)) == [MARKER]
     (folder(place) / MARKER).unlink()
