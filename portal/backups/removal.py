@@ -8,15 +8,17 @@ import os
 from pathlib import Path
 
 from portal.backups.destination import Destination, Folder
-from portal.backups.layout import ROOT, folder_of
+from portal.backups.layout import BEGUN, ROOT, folder_of
 
 
 async def remove_folder(destination: Destination, backup_id: str) -> None:
-    """Its objects stay for the sweep. Lasting when this returns."""
+    """Its objects stay for the sweep. Lasting when this returns. begun.json goes last: it says whose what is left is."""
     folder = folder_of(backup_id)
+    begun = f"{folder}/{BEGUN}"
     await destination.delete([f"{folder}/{ROOT}"])
     async for entries in destination.listed(folder):
-        await destination.delete([entry.key for entry in entries])
+        await destination.delete([entry.key for entry in entries if entry.key != begun])
+    await destination.delete([begun])
     if isinstance(destination, Folder):
         await asyncio.to_thread(_remove_empty, destination.store.path_of(folder))
 
