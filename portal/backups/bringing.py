@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 from portal import database
+from portal.backups.bulk import put_pieces
 from portal.backups.destination import Destination
 from portal.backups.layout import object_key
 from portal.backups.looking import look_into
@@ -24,8 +25,9 @@ from portal.jobs.queue import URGENT, enqueue
 from portal.storage.keys import parse_key
 from portal.storage.store import KeyTaken, Store
 
-_ROWS: Final = 512
-_MOST_BYTES: Final = 24 * 1024 * 1024  # of a batch, in memory
+_ROWS: Final = 4096
+_MOST_BYTES: Final = 16 * 1024 * 1024  # of a batch, in memory
+_PIECES: Final = 512  # of a batch: they share one sync
 _AT_ONCE: Final = 4
 _NAMED: Final = 10  # of what is wrong
 Tell = Callable[[int], Awaitable[None]]
@@ -38,7 +40,7 @@ _NEEDED: Final = """
             UNION ALL SELECT sets.of_type, item.value ->> 'sha256', (item.value ->> 'bytes')::bigint FROM (
                 SELECT of_type, renditions FROM staged_image UNION ALL SELECT of_type, renditions FROM staged_version
                 UNION ALL SELECT i.of_type, s.renditions FROM staged_pinned AS s JOIN staged_image AS i ON i.id = s.image
-                WHERE s.invoice NOT IN (SELECT invoice FROM pin_lost)
+                WHERE NOT EXISTS (SELECT FROM pin_lost AS p WHERE p.invoice = s.invoice)
             ) AS sets CROSS JOIN LATERAL jsonb_each(sets.renditions -> 'items') AS item
         ) AS named ORDER BY 1, 2
     ) AS o
@@ -167,7 +169,7 @@ async def _bring_new(destination: Destination, store: Store, placed: str, todo: 
 
 async def _put(destination: Destination, store: Store, batch: list[Coming]) -> None:
     items = [(_checked(each.key), await _read(destination, each)) for each in batch]
-    await store.put_many(items)
+    await asyncio.to_thread(put_pieces, store, items)
 
 
 async def _read(destination: Destination, coming: Coming) -> bytes:
@@ -191,7 +193,7 @@ def _batches(chunk: list[Coming]) -> list[list[Coming]]:
     batches: list[list[Coming]] = [[]]
     size = 0
     for each in chunk:
-        if batches[-1] and (size + each.bytes > _MOST_BYTES // _AT_ONCE or len(batches[-1]) >= 128):
+        if batches[-1] and (size + each.bytes > _MOST_BYTES or len(batches[-1]) >= _PIECES):
             batches.append([])
             size = 0
         batches[-1].append(each)

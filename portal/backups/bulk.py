@@ -61,6 +61,19 @@ def put_files(target: Store, files: Iterable[tuple[str, Path]]) -> None:
         batch.name_all()
 
 
+def put_pieces(target: Store, items: Iterable[tuple[str, bytes]]) -> None:
+    """The same of bytes, which stay in memory no longer than it takes to write them."""
+    with contextlib.ExitStack() as stack, plain_words(target.what):
+        batch = _Batch(target, stack)
+        for key, data in items:
+            file = target.disk.open(batch.draft(key), _CREATE, 0o600, dir_fd=batch.temp)
+            try:
+                target.disk.write_all(file, data)
+            finally:
+                os.close(file)
+        batch.name_all()
+
+
 class _Batch:
     """Drafts on their way to their names; what has none at the end of `stack` is removed."""
 

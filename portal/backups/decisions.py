@@ -130,8 +130,8 @@ _PINS: Final = f"""
     CREATE TEMP TABLE plan_pin AS
     SELECT s.invoice, live.pk, d.differs,
            CASE WHEN live.pk IS NOT NULL AND d.differs = '{{}}' THEN 'same'
-                WHEN s.invoice IN (SELECT invoice FROM plan_pinned WHERE NOT (is_live OR comes OR fits)
-                    UNION SELECT invoice FROM pin_lost) THEN 'conflict'
+                WHEN EXISTS (SELECT FROM plan_pinned AS p WHERE p.invoice = s.invoice AND NOT (is_live OR comes OR fits))
+                    OR EXISTS (SELECT FROM pin_lost AS p WHERE p.invoice = s.invoice) THEN 'conflict'
                 WHEN live.pk IS NULL THEN 'create' WHEN {{is_replacing}} THEN 'replace' ELSE 'skip' END AS action
     FROM staged_pin AS s LEFT JOIN (
         SELECT invoice_pin.*, entity.id AS of_invoice FROM invoice_pin JOIN entity ON entity.pk = invoice

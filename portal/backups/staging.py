@@ -53,7 +53,11 @@ _DANGLING: Final = (
     (layout.IMAGES, f"SELECT entity AS name FROM staged_image WHERE {_NO_ENTITY.format('entity')}"),  # noqa: S608 - constants
     (layout.LINES, f"SELECT invoice AS name FROM staged_line WHERE {_NO_ENTITY.format('invoice')}"),  # noqa: S608 - constants
     (layout.PINS, f"SELECT invoice AS name FROM staged_pin WHERE {_NO_ENTITY.format('invoice')}"),  # noqa: S608 - constants
-    (layout.PINNED, "SELECT invoice AS name FROM staged_pinned WHERE invoice NOT IN (SELECT invoice FROM staged_pin)"),
+    (
+        layout.PINNED,
+        """SELECT s.invoice AS name FROM staged_pinned AS s
+           WHERE NOT EXISTS (SELECT FROM staged_pin AS p WHERE p.invoice = s.invoice)""",
+    ),
     (
         layout.VERSIONS,
         """SELECT v.image AS name FROM staged_version AS v LEFT JOIN staged_image AS i ON i.id = v.image
@@ -183,7 +187,9 @@ async def _settle(root: Root, selection: Selection, transact: Transact) -> None:
     """Find rows that contradict each other, and leave out what nothing can bring back."""
     async with transact():
         if selection.entity is not None:
-            await database.execute("DELETE FROM staged_version WHERE image NOT IN (SELECT id FROM staged_image)")
+            await database.execute(
+                "DELETE FROM staged_version AS v WHERE NOT EXISTS (SELECT FROM staged_image AS i WHERE i.id = v.image)"
+            )
         for manifest, columns in _UNIQUE.items():
             await database.execute(f"CREATE INDEX ON {TABLES[manifest]} ({columns})")
             await database.execute(f"ANALYZE {TABLES[manifest]}")

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from portal import database
-from portal.backups import layout, switch
+from portal.backups import bringing, layout, switch
 from portal.backups.plan import Counts, Selection
 from portal.backups.root import Damaged, Foreign, Member, Root
 from portal.backups.upgrades import upgrade_from
@@ -23,6 +23,7 @@ from portal.gallery.tasks import purge_objects
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
 from portal.jobs.progress import Cancelled
+from portal.storage.store import Store
 from tests.factories import make_entity
 from tests.restoring import MUG, Bench, furnish, objects_now
 
@@ -155,14 +156,14 @@ async def test_without_room_nothing_begins(bench: Bench, root: Root) -> None:
 
 async def test_a_fault_while_bytes_come_leaves_nothing(bench: Bench, root: Root, monkeypatch: Any) -> None:
     await bench.wipe()
-    real = bench.store.put_many
+    real = bringing.put_pieces
     for fault in (DiskFull("full"), Unavailable("away"), OSError("odd")):
 
-        async def put_many(items: Any, fault: Exception = fault) -> None:
-            await real(items)
+        def put_pieces(store: Store, items: Any, fault: Exception = fault) -> None:
+            real(store, items)
             raise fault
 
-        monkeypatch.setattr(bench.store, "put_many", put_many)
+        monkeypatch.setattr(bringing, "put_pieces", put_pieces)
         await _breaks(bench, root, type(fault))
         await database.execute("DELETE FROM pgqueuer")
     monkeypatch.undo()
