@@ -40,7 +40,7 @@ def take_many(target: Store, source: Store, wanted: Sequence[Wanted]) -> list[Lo
     Raises DiskFull, Unavailable; then no draft is left.
     """
     lost: list[Lost] = []
-    with contextlib.ExitStack() as stack, plain_words(target.what):
+    with plain_words(target.what), contextlib.ExitStack() as stack:
         batch = _Batch(target, stack)
         for each in wanted:
             draft = batch.draft(object_key(each.entity_type, each.sha256))
@@ -54,7 +54,7 @@ def take_many(target: Store, source: Store, wanted: Sequence[Wanted]) -> list[Lo
 
 def put_files(target: Store, files: Iterable[tuple[str, Path]]) -> None:
     """Files of any length by their keys, durable when this returns. Blocks. Raises DiskFull, Unavailable."""
-    with contextlib.ExitStack() as stack, plain_words(target.what):
+    with plain_words(target.what), contextlib.ExitStack() as stack:
         batch = _Batch(target, stack)
         for key, path in files:
             _copy(path, target, batch.temp, batch.draft(key))
@@ -63,7 +63,7 @@ def put_files(target: Store, files: Iterable[tuple[str, Path]]) -> None:
 
 def put_pieces(target: Store, items: Iterable[tuple[str, bytes]]) -> None:
     """The same of bytes, which stay in memory no longer than it takes to write them."""
-    with contextlib.ExitStack() as stack, plain_words(target.what):
+    with plain_words(target.what), contextlib.ExitStack() as stack:
         batch = _Batch(target, stack)
         for key, data in items:
             file = target.disk.open(batch.draft(key), _CREATE, 0o600, dir_fd=batch.temp)

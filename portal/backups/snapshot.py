@@ -55,6 +55,7 @@ async def _spool(taken: Snapshot, name: str, report: Report, connection: Any, se
         async for found in _batches(connection, select, *values):
             await asyncio.to_thread(_add, spool, found, _line)
             await report(len(taken.manifests), None)
+    await report(len(taken.manifests) + 1, None)
     return spool.member
 
 

@@ -4,70 +4,48 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from portal import database
+from portal.accounts.passwords import hash_password
+from portal.accounts.service import sign_in
+from portal.accounts.tokens import create_token
+from portal.accounts.users import insert_account
+from portal.audit.actors import SYSTEM
 from portal.backups import layout
-from portal.backups.create import create_backup
-from portal.backups.destination import Folder
-from portal.backups.layout import folder_of, object_key
-from portal.backups.root import Root, decoded
-from portal.backups.verify import verify_backup
-from portal.settings import Settings
-from tests.factories import Studio, make_entity
-from tests.repairing import ADMIN
+from portal.backups.layout import object_key
+from portal.backups.root import decoded
+from portal.storage.keys import original_key
+from tests.backing_up import files_of, sha256_of
+from tests.backup_vault import Vault, vault
+from tests.factories import make_entity
+from tests.restoring import furnish, objects_now, rows_now
 
-
-class Vault:
-    """Backups of this test's portal."""
-
-    def __init__(self, studio: Studio, config: Settings) -> None:
-        self.studio, self.config = studio, config
-        self.root = config.backup_dir
-
-    async def create(self, **options: Any) -> Root:
-        return await create_backup(settings=self.config, store=self.studio.store, actor=ADMIN, **options)
-
-    def lines(self, root: Root, name: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder(root) / name).read_text().splitlines()]
-
-    def folder(self, root: Root) -> Path:
-        return self.root / folder_of(root.id)
-
-    async def wrong(self, root: Root) -> list[str]:
-        found = await verify_backup(destination=Folder(self.root), backup_id=root.id)
-        return [f"{each.name}: {each.detail}" for each in found.wrong]
-
-
-def files_of_objects(root: Path) -> list[Path]:
-    return [each for each in root.glob("*/objects/*/*") if each.is_file()]
-
-
-@pytest.fixture
-def vault(studio: Studio, config: Settings) -> Vault:
-    return Vault(studio, config)
+__all__ = ["vault"]
+TYPE = "inventory_items"
 
 
 async def test_all_that_rows_need_is_in_it_and_every_file_is_a_member(vault: Vault) -> None:
-    mug, invoice = await make_entity(), await make_entity("invoices", id="RE-1")
-    first = await vault.studio.add(mug)
-    await vault.studio.add(invoice)
-    await vault.studio.replace(first)
+    """Versions, pinned sets, the trash, a picture that waits for its renditions; whatever lies in the store but orphans."""
+    await furnish(vault.studio)
+    await vault.studio.add(await make_entity(), ready=False)
     root = await vault.create()
-    assert (root.entities, root.images, root.versions, root.lost) == (2, 2, 1, 0)
-    assert root.objects == root.copied_objects == len(files_of_objects(vault.root))
-    files = {str(each.relative_to(vault.folder(root))) for each in vault.folder(root).rglob("*") if each.is_file()}
-    assert files == {*root.members, layout.ROOT}
-    for name, member in root.members.items():
-        assert hashlib.sha256((vault.folder(root) / name).read_bytes()).hexdigest() == member.sha256
-    for line in vault.lines(root, "inventory_items/objects.jsonl"):
-        data = (vault.root / object_key("inventory_items", line["sha256"])).read_bytes()
-        assert hashlib.sha256(data).hexdigest() == line["sha256"]
-        assert data == await vault.studio.store.read(line["key"])
-    assert decoded((vault.folder(root) / layout.ROOT).read_bytes(), "root") == root
+    said, held = await rows_now(), files_of(vault.folder(root))
+    for name, lines in said.items():
+        manifest = layout.SIZES if name == "sizes" else name
+        assert held[manifest].decode().splitlines() == lines
+    assert set(held) == {*root.members, layout.ROOT}
+    assert {name: hashlib.sha256(held[name]).hexdigest() for name in root.members} == {
+        name: member.sha256 for name, member in root.members.items()
+    }
+    stored = objects_now(vault.studio.store)
+    listed = {line["sha256"]: line for each in root.entity_types for line in vault.lines(root, f"{each}/objects.jsonl")}
+    assert set(listed) == set(stored.values())
+    assert all(stored[line["key"]] == sha256 for sha256, line in listed.items())
+    assert len(vault.objects()) == root.objects == root.copied_objects
+    assert decoded(held[layout.ROOT], "root") == root
+    assert len(held[layout.README].decode().splitlines()) < 20
     assert await vault.wrong(root) == []
 
 
@@ -77,7 +55,76 @@ async def test_the_next_backup_of_an_unchanged_portal_copies_nothing(vault: Vaul
     assert (second.copied_objects, second.copied_bytes) == (0, 0)
     assert first.copied_objects == first.objects == second.objects > 5
     assert await vault.wrong(second) == []
-    said = json.loads(await database.fetch_value("SELECT value FROM portal_state WHERE name = 'backup'"))
-    assert said["id"] == second.id
+    good = json.loads(await database.fetch_value("SELECT value FROM portal_state WHERE name = 'backup'"))
+    assert good["id"] == second.id
     told = await database.fetch("SELECT subject_id FROM audit WHERE action = 'backup.create' ORDER BY pk")
     assert [row["subject_id"] for row in told] == [first.id, second.id]
+
+
+async def test_one_type_alone_is_backed_up_and_does_not_count_as_the_last_good_one(vault: Vault) -> None:
+    await furnish(vault.studio)
+    root = await vault.create(entity_types=["customers"])
+    assert root.entity_types == ("customers",)
+    assert {name.partition("/")[0] for name in vault.objects()} == {"customers"}
+    assert (root.entities, root.images) == (1, 1)
+    assert await database.fetch_value("SELECT count(*) FROM portal_state WHERE name = 'backup'") == 0
+    assert await vault.wrong(root) == []
+
+
+@pytest.mark.parametrize("types", [[], ["pictures"], ["customers", "../.."]])
+async def test_what_is_no_entity_type_is_refused_before_anything_is_written(vault: Vault, types: list[str]) -> None:
+    with pytest.raises(ValueError, match="entity types"):
+        await vault.create(entity_types=types)
+    assert not vault.root.exists()
+
+
+async def test_no_secret_of_accounts_sessions_or_tokens_is_in_it(vault: Vault) -> None:
+    await furnish(vault.studio)
+    secret = await hash_password("correct horse battery staple")
+    async with database.transaction():
+        await insert_account("ana@example.com", "admin", "Ana", secret, SYSTEM)
+    cookie, _ = await sign_in("ana@example.com", "correct horse battery staple", "10.0.0.9", "Firefox")
+    token = await create_token("script", "editor", None, SYSTEM)
+    root = await vault.create()
+    secrets = [secret, cookie, token, token.rpartition("_")[2]]
+    for table in ("account", "session", "api_token"):
+        rows = await database.fetch(f"SELECT to_jsonb(t)::text AS said FROM {table} AS t")
+        for row in rows:
+            secrets += [str(value) for name, value in json.loads(row["said"]).items() if "hash" in name and value]
+    assert len(secrets) > 5
+    held = b"".join(files_of(vault.folder(root)).values())
+    for each in secrets:
+        assert each.encode() not in held
+        assert each.removeprefix(r"\x").encode() not in held
+
+
+async def test_bytes_that_the_store_has_lost_are_said_and_found_in_other_backups(vault: Vault) -> None:
+    mug = await make_entity()
+    kept, gone, changed = [await vault.studio.add(mug, ready=False) for _ in range(3)]
+    paths = {each: vault.studio.store.path_of(original_key(TYPE, each, 1, "jpg")) for each in (kept, gone, changed)}
+    sums = {each: sha256_of(path.read_bytes()) for each, path in paths.items()}
+    elsewhere = vault.root / object_key("customers", sums[gone])
+    await vault.create()
+    for sha256 in (sums[gone], sums[changed]):
+        path = vault.root / object_key(TYPE, sha256)
+        if sha256 == sums[gone]:
+            elsewhere.parent.mkdir(parents=True)
+            elsewhere.write_bytes(path.read_bytes())
+        path.unlink()
+    paths[gone].unlink()
+    paths[changed].write_bytes(b"other bytes")
+    root = await vault.create()
+    lines = {line["sha256"]: line.get("lost") for line in vault.lines(root, f"{TYPE}/objects.jsonl")}
+    assert lines == {sums[kept]: None, sums[gone]: None, sums[changed]: "The bytes are no longer what they were."}
+    assert (root.lost, root.objects, root.copied_objects) == (1, 3, 1)
+    assert await vault.wrong(root) == []
+
+
+async def test_an_object_that_was_cut_off_is_copied_again(vault: Vault) -> None:
+    await vault.studio.add(await make_entity(), ready=False)
+    await vault.create()
+    (key,) = vault.objects()
+    (vault.root / key).write_bytes(b"cut")
+    again = await vault.create()
+    assert again.copied_objects == 1
+    assert await vault.wrong(again) == []
