@@ -129,9 +129,9 @@ async def test_a_large_backup_goes_out_and_in_in_little_memory_through_a_bucket(
 ) -> None:
     bucket = Bucket(bucket_url, tuple(weed.access.items()))
     await bucket.open_root()
-    root = forge(here.store.root, [os.urandom(MB) for _ in range(64)] + [os.urandom(60 * MB)])
+    root = forge(here.store.root, [os.urandom(MB) for _ in range(50)] + [os.urandom(50 * MB)])
     before = psutil.Process().memory_info().rss
     await take_archive(bucket, archive_of(here, root.id), actor=ADMIN)
     await take_archive(there, archive_of(bucket, root.id), actor=ADMIN)
-    assert psutil.Process().memory_info().rss - before < 100 * MB
+    assert psutil.Process().memory_info().rss - before < 90 * MB
     assert (await verify_backup(destination=there, backup_id=root.id)).wrong == ()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,17 +11,13 @@ from typing import Any
 import pytest
 
 from portal.backups.bucket import Bucket
-from portal.backups.destination import Destination, Wanted, destination_of
-from portal.backups.layout import object_key
+from portal.backups.destination import Destination, destination_of
 from portal.errors import DiskFull, Unavailable
 from portal.settings import load
-from portal.storage.store import Store
 from tests.ports import free_port
-from tests.waiting import eventually
-from tests.weed import BUCKET, Weed, running_weed
+from tests.weed import BUCKET, Weed
 
 SECRET = "a-secret-that-nobody-may-read"
-MB = 1024 * 1024
 CALLS: list[Callable[[Destination], Coroutine[Any, Any, object]]] = [
     lambda bucket: bucket.open_root(),
     lambda bucket: bucket.check(),
@@ -167,34 +161,3 @@ async def test_where_other_things_lie_nothing_is_begun(weed: Weed, bucket_url: s
     await bucket.put("somebody/elses", b"1")
     with pytest.raises(Unavailable, match="does not hold the object"):
         await bucket.open_root()
-
-
-async def test_a_server_killed_in_the_middle_of_copying_and_the_next_time_all_is_there(
-    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
-) -> None:
-    source = Store(tmp_path / "store")
-    await source.open_root()
-    (source.root / "originals").mkdir()
-    wanted: list[Wanted] = []
-    for place in range(100):
-        data = os.urandom(MB // 2)
-        (source.root / "originals" / str(place)).write_bytes(data)
-        wanted.append(Wanted("categories", hashlib.sha256(data).hexdigest(), len(data), f"originals/{place}"))
-    with running_weed(tmp_path_factory.mktemp("killed")) as weed:
-        bucket = Bucket(f"s3://{BUCKET}/killed", tuple(weed.access.items()))
-        await bucket.open_root()
-        copying = asyncio.create_task(bucket.take(source, wanted))
-        await eventually(lambda: some_are_there(bucket))
-        weed.stop()
-        with pytest.raises(Unavailable, match=r"does not answer|answers with error"):
-            await copying
-        assert await bucket.is_away()
-        weed.start()
-        assert await bucket.take(source, wanted) == []
-        for each in wanted[::30]:
-            assert hashlib.sha256(await bucket.read(object_key("categories", each.sha256))).hexdigest() == each.sha256
-        assert len(await names(bucket)) == len(wanted)
-
-
-async def some_are_there(bucket: Bucket) -> bool:
-    return len(await names(bucket)) > 3

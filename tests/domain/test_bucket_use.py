@@ -132,8 +132,9 @@ async def test_what_rots_in_a_bucket_is_named_by_its_key(bench: Bench, bucket: D
 
 
 async def test_a_backup_whose_bucket_goes_away_meanwhile_says_so_and_the_next_one_is_whole(
-    studio: Studio, config: Settings, tmp_path_factory: pytest.TempPathFactory
+    studio: Studio, config: Settings, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bucket_module, "PAUSE", 0.1)
     await furnish(studio)
     with running_weed(tmp_path_factory.mktemp("killed")) as own:
         config = config.replace(backup_bucket=f"s3://{BUCKET}/killed", bucket_access=tuple(own.access.items()))
