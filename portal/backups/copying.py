@@ -18,6 +18,7 @@ from typing import Final
 
 from portal.backups.destination import Destination, sizes_of
 from portal.backups.layout import OBJECTS, object_key
+from portal.backups.marks import distrusted, trust
 from portal.backups.objects import read_newest
 from portal.backups.spool import Spool
 from portal.backups.wanted import Lost, Wanted
@@ -56,9 +57,11 @@ class Copying:
         self.copied = Copied()
         self._destination, self._store, self._report = destination, store, report
         self._done, self._total, self._floor = done, total, floor
+        self._distrusted = frozenset[str]()
 
     async def copy(self, entity_type: str, wanted: Path, spool: Spool) -> None:
         """What this file names; its lines go to `spool` once their objects are durable. Raises DiskFull, Unavailable."""
+        self._distrusted = await distrusted()
         chunks, waiting = _chunks(entity_type, wanted), deque[asyncio.Task[Brought]]()
         try:
             async for chunk in _read(chunks):
@@ -79,17 +82,22 @@ class Copying:
 
     async def _bring(self, entity_type: str, chunk: list[Wanted]) -> Brought:
         held = await self._held(entity_type, chunk)
-        missing = [each for each in chunk if held.get(each.sha256) != each.bytes]
+        missing = [each for each in chunk if held.get(each.sha256) != each.bytes or self._is_distrusted(each)]
         lost: list[Lost] = []
         for batch in _batches(missing):
             await self._keep_floor(sum(each.bytes for each in batch))
             lost += await self._destination.take(self._store, batch)
         reasons = {each.wanted.sha256: each.reason for each in lost if not await self._is_healed(each.wanted)}
         self.copied.lost += len(reasons)
-        came = [each.bytes for each in missing if each.sha256 not in reasons]
+        came = [each for each in missing if each.sha256 not in reasons]
+        await trust([_key(each) for each in came if self._is_distrusted(each)])
         self.copied.objects += len(came)
-        self.copied.bytes += sum(came)
+        self.copied.bytes += sum(each.bytes for each in came)
         return Brought(chunk, reasons)
+
+    def _is_distrusted(self, wanted: Wanted) -> bool:
+        """A verification has found other bytes under its name."""
+        return _key(wanted) in self._distrusted
 
     async def _held(self, entity_type: str, chunk: Sequence[Wanted]) -> dict[str, int]:
         shards = sorted({each.sha256[:2] for each in chunk})
@@ -109,8 +117,12 @@ class Copying:
         """From a backup that holds these bytes for another entity type."""
         found = await read_newest(self._destination, wanted.sha256)
         if found is not None:
-            await self._destination.put(object_key(wanted.entity_type, wanted.sha256), found[1])
+            await self._destination.put(_key(wanted), found[1])
         return found is not None
+
+
+def _key(wanted: Wanted) -> str:
+    return object_key(wanted.entity_type, wanted.sha256)
 
 
 def _line(each: Wanted, lost: Mapping[str, str]) -> str:

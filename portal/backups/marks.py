@@ -1,4 +1,7 @@
-"""What verifications found, kept in `portal_state`: nothing is written into a backup after its root."""
+"""What verifications found, kept in `portal_state`: nothing is written into a backup after its root.
+
+Objects whose bytes are wrong are distrusted: the next backup copies them anew, and so heals all that need them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Final
 from portal import database
 
 STATE: Final = "backups_verified"
+DISTRUSTED: Final = "backup_objects_wrong"
 _KEEP: Final = """
     INSERT INTO portal_state AS kept (name, value) VALUES ($1, jsonb_build_object($2::text, $3::jsonb))
     ON CONFLICT (name) DO UPDATE SET value = kept.value::jsonb || excluded.value::jsonb
@@ -51,3 +55,20 @@ async def keep_mark(backup_id: str, mark: Mark) -> None:
 async def forget_marks(backup_ids: Collection[str]) -> None:
     """Of backups that were removed."""
     await database.execute(_FORGET, STATE, list(backup_ids))
+
+
+async def distrusted() -> frozenset[str]:
+    """Objects, by key, that were found wrong since they were written."""
+    value = await database.fetch_value("SELECT value FROM portal_state WHERE name = $1", DISTRUSTED)
+    return frozenset(json.loads(value) if value else ())
+
+
+async def distrust(keys: Collection[str]) -> None:
+    for key in keys:
+        await database.execute(_KEEP, DISTRUSTED, key, "true")
+
+
+async def trust(keys: Collection[str]) -> None:
+    """Again: they were read and are sound, or were written anew."""
+    if keys:
+        await database.execute(_FORGET, DISTRUSTED, list(keys))

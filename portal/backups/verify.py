@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from portal.backups.layout import NAMES, OBJECT_LIST, OBJECTS, ROOT, folder_of, 
 from portal.backups.lines import Reading, read_lines
 from portal.backups.listing import get_backup, read_root
 from portal.backups.looking import look_into
-from portal.backups.marks import Mark, keep_mark, marks
+from portal.backups.marks import Mark, distrust, distrusted, keep_mark, marks, trust
 from portal.backups.object_lists import Listed, Shards, list_key, shard_key, shards_of
 from portal.backups.root import Damaged, Member, Root
 from portal.errors import Conflict, Gone, Unavailable
@@ -68,13 +68,15 @@ async def verify_backup(
     async with backups_in_use():
         if (await get_backup(destination, backup_id)).state == "running":
             raise Conflict("This backup is being made. Verify it when it is done.")
-        found = _Look(destination, quick, Faults(), report)
+        found = _Look(destination, quick, Faults(), report, distrusted=await distrusted())
         try:
             await _verify(found, await read_root(destination, backup_id))
         except Damaged:
             _blame_root(found, backup_id, await destination.stat(f"{folder_of(backup_id)}/{ROOT}"))
     told = found.told(backup_id)
     await _remember(told)
+    await distrust([each.name for each in told.wrong if object_of_key(each.name)])
+    await trust(found.sound_again)
     return told
 
 
@@ -89,6 +91,8 @@ class _Look:
     bytes: int = 0
     lost: int = 0
     total: int = 0
+    distrusted: frozenset[str] = frozenset()
+    sound_again: list[str] = field(default_factory=list)
 
     async def tell(self) -> None:
         await self.report(self.files + self.objects, self.total)
@@ -245,6 +249,8 @@ async def _check_bytes(found: _Look, entity_type: str, listed: Sequence[Listed])
             found.faults.add(key, "the disk cannot read it")
         elif (seen.bytes, seen.sha256) != (wanted.bytes, wanted.sha256):
             found.faults.add(key, f"expected {wanted.bytes} bytes, found {seen.bytes} with SHA-256 {seen.sha256}")
+        elif key in found.distrusted:
+            found.sound_again.append(key)
     await _count(found, listed)
 
 

@@ -15,14 +15,18 @@ from portal.backups import lines as line_rules
 from portal.backups.destination import Folder
 from portal.backups.layout import OBJECT_LIST, ROOT, folder_of, object_key
 from portal.backups.listing import get_backup, list_backups
+from portal.backups.marks import distrusted
 from portal.backups.root import Foreign, Member, Root
 from portal.backups.verify import Verification, verify_backup
 from portal.errors import NotFound, Unavailable
 from portal.settings import Settings
 from portal.storage.store import MARKER
 from tests.backing_up import TYPE, files_of, forge, opened, sha256_of, some_bytes
+from tests.backup_vault import Vault, vault
 from tests.drilling import Rounds
+from tests.factories import make_entity
 
+__all__ = ["vault"]
 pytestmark = pytest.mark.usefixtures("db")
 
 
@@ -252,3 +256,22 @@ async def test_what_was_lost_before_is_told_and_is_no_new_damage(place: Folder) 
     (at / object_key(TYPE, lost)).unlink()
     found = await verified(place, root)
     assert (found.wrong, found.lost, found.objects) == ((), 1, 1)
+
+
+async def test_the_next_backup_writes_anew_what_a_verification_found_wrong(vault: Vault) -> None:
+    """Of its size, and so not known to be wrong by its name."""
+    await vault.studio.add(await make_entity(), ready=False)
+    first = await vault.create()
+    (key,) = vault.objects()
+    sound = (vault.root / key).read_bytes()
+    (vault.root / key).write_bytes(bytes([sound[0] ^ 1]) + sound[1:])
+    assert (await vault.create()).copied_objects == 0  # nobody knows yet
+    assert len(await vault.wrong(first)) == 1
+    assert (await vault.create()).copied_objects == 1
+    assert await vault.wrong(first) == []
+    assert (await vault.create()).copied_objects == 0
+    (vault.root / key).write_bytes(sound[1:] + sound[:1])
+    assert len(await vault.wrong(first)) == 1
+    (vault.root / key).write_bytes(sound)  # somebody else has brought it back
+    assert await vault.wrong(first) == []
+    assert await distrusted() == frozenset()
