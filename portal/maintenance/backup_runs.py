@@ -40,7 +40,7 @@ async def _of_backups(id: str) -> JobLine:
 async def _inputs(request: AnyRequest, found: JobLine, errors: dict[str, str]) -> dict[str, Any]:
     _, stamp = await work()
     run, settings = run_view(found), request.app.state.settings
-    going, staying = await prune_lines(destination_of(settings), run.prune["kept"]) if run.prune else ([], [])
+    going, staying = await prune_lines(destination_of(settings), run.prune) if run.prune else ([], [])
     shown = {
         "run": run,
         "going": going if run.is_dry else [],

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from portal import database
 from portal.backups.destination import Destination
@@ -225,14 +225,15 @@ async def is_empty() -> bool:
 
 
 async def prune_lines(
-    destination: Destination, kept: Mapping[str, Sequence[str]]
+    destination: Destination, told: Mapping[str, Any]
 ) -> tuple[list[BackupLine], list[tuple[BackupLine, str]]]:
-    """Those that go, and those that stay with the rules that keep them, as they lie there now."""
+    """Of a pruning's result, as they lie there now: those that go, and those that stay with the rules that keep them."""
     found, _ = await seen(destination)
     verified = await marks()
     lines = [line_of_backup(each, verified.get(each.id)) for each in found]
+    kept = told["rules"]
     staying = [(line, rules_in_words(kept[line.backup.id])) for line in lines if line.backup.id in kept]
-    return [line for line in lines if line.backup.id not in kept], staying
+    return [line for line in lines if line.backup.id in told["removed_ids"]], staying
 
 
 async def last_of(backup_id: str, kind: str) -> JobLine | None:

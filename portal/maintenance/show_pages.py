@@ -10,16 +10,24 @@ from litestar.response import Template
 
 from portal.accounts.guards import permit
 from portal.maintenance import finding_pages, statistics_pages, storage_pages
+from portal.maintenance.backup_views import proof_view
 from portal.maintenance.health_pages import health_inputs
 from portal.web.rendering import AnyRequest, page
 
 Part = Callable[[AnyRequest], Awaitable[dict[str, Any]]]
 """What a fragment of the page needs, by the names on its line 1."""
 
+async def proof_inputs(request: AnyRequest) -> dict[str, Any]:
+    """For admins, who alone see backups. Where backups lie is not asked: it may be far away."""
+    shown = request.scope["user"]  # behind a guard
+    return {"proof": await proof_view()} if shown is not None and shown.may("admin") else {}
+
+
 PARTS: Final[tuple[Part, ...]] = (
     storage_pages.storage_inputs,
     storage_pages.cleanup_inputs,
     finding_pages.findings_inputs,
+    proof_inputs,
     health_inputs,
 )
 

@@ -87,6 +87,7 @@ PAGES: Final[dict[str, str]] = {
     "quarantine": "/maintenance/quarantine",
     "advice": "/maintenance/advice",
     "advice on one thing": "/maintenance/advice/alt-text",
+    "backups": "/maintenance/backups",
     "one size": "/maintenance/presets/gallery",
     "audit log": "/maintenance/audit",
     "style guide": "/styleguide",

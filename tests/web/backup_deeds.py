@@ -75,7 +75,7 @@ async def bring_in_form(w: World) -> httpx.Response:
 async def dry_run(w: World, kind: str = BACKUP_PRUNE, arguments: Mapping[str, Any] | None = None) -> str:
     """A job that has ended."""
     made = await start_job(kind, {"dry_run": True, **(arguments or {})}, actor=SYSTEM)
-    result = json.dumps({"dry_run": True, "kept": {}, "removed": 1})
+    result = json.dumps({"dry_run": True, "rules": {}, "removed": 1})
     await database.execute("DELETE FROM pgqueuer")
     await database.execute("UPDATE job SET state = 'succeeded', result = $2::jsonb WHERE id = $1", made, result)
     return str(made)

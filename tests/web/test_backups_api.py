@@ -67,13 +67,14 @@ async def test_a_script_backs_up_verifies_deletes_and_restores(
 ) -> None:
     parts = app.state.parts
     image_id = await Studio(parts.store, parts.pool).add(await make_entity(id="MUG", name="Fjord mug"))
+    await make_entity(id="LAMP")
     made = await worked(app, admin.post("/api/images/backup", headers=WAITING))
     assert (made["kind"], made["state"], made["error"]) == ("backup", "succeeded", None)
     listed = (await admin.get(ALL)).json()
     (backup,) = listed["backups"]
     assert (listed["total"], listed["next"]) == (1, None)
     assert (backup["complete"], backup["state"], backup["reason"]) == (True, "complete", "asked")
-    assert (backup["images"], backup["entities"], set(backup["entity_types"])) == (1, 1, set(ENTITY_TYPES))
+    assert (backup["images"], backup["entities"], set(backup["entity_types"])) == (1, 2, set(ENTITY_TYPES))
     one = f"{ALL}/{backup['id']}"
     assert (await admin.get(one)).json() == backup
     verified = await worked(app, admin.post(f"{one}/verify", headers=WAITING))
