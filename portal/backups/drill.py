@@ -44,6 +44,7 @@ __all__ = ["DRILL", "DrillReport", "NotProven", "drill"]
 
 _NOW: Final = timedelta(0)
 _FIRST: Final = 3  # differences that are told in words
+_MOST: Final = 1000  # then it is wrong enough
 _ROWS: Final = 4096  # bytes that the rows of one object take, roughly
 
 
@@ -123,6 +124,8 @@ async def _drill(
         differences = await _miscounted(root, plan)
         async for finding in _findings(scratch, pool, steps):
             differences.append(f"{finding.key or finding.image_id}: {finding.detail}")
+            if len(differences) >= _MOST:
+                break
     if differences:
         raise NotProven(_said(backup_id, differences))
     return DrillReport(

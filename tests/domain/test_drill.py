@@ -11,6 +11,7 @@ import pytest
 
 from portal import database
 from portal.backups import drill as module
+from portal.backups.create import create_backup
 from portal.backups.destination import Folder
 from portal.backups.drill import DrillReport, NotProven, drill
 from portal.backups.drill_mark import drill_mark
@@ -114,6 +115,20 @@ async def test_a_flipped_byte_of_any_manifest_fails_it_by_name(bench: Bench, nam
     with pytest.raises(Damaged, match=name):
         await run(bench, root)
     assert (await drill_mark()).has_failed
+
+
+async def test_a_backup_of_one_type_is_proven_though_its_pins_show_what_others_own(bench: Bench):
+    await furnish(bench.studio)
+    root = await create_backup(settings=bench.config, store=bench.store, actor=ADMIN, entity_types=("invoices",))
+    done = await run(bench, root)
+    assert (done.entities, done.pictures) == (1, 1)
+
+
+async def test_what_was_lost_before_the_backup_was_made_is_no_difference(bench: Bench):
+    made = await furnish(bench.studio)
+    next(bench.store.root.glob(f"customers/*/{made['face']}-v1.*")).unlink()
+    done = await run(bench, await bench.back_up())
+    assert (done.pictures, done.lost) == (5, 1)
 
 
 async def test_a_row_that_promises_what_its_bytes_are_not_is_a_difference(bench: Bench):
