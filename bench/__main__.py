@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import million, rendering, serving, starting, uploading
+from bench import backups, million, rendering, serving, starting, uploading
 from bench.portal_process import PortalProcess
 
 PHOTOS = Path(__file__).resolve().parent.parent.parent / "shared" / "photos"
@@ -26,7 +26,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all figures there")
     parser.add_argument("--long", action="store_true", help="also 1,000 uploads in a row: does memory grow?")
     parser.add_argument("--million", action="store_true", help="only the pages of a portal with a million pictures")
+    parser.add_argument(
+        "--backups", action="store_true", help="only backups of 10,000 pictures, beside cp -r and SHA-256"
+    )
     arguments = parser.parse_args()
+    if arguments.backups:
+        print(backups.table(backups.measure()))
+        return
     if arguments.million:
         print(million.table(million.measure()))
         return
