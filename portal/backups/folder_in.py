@@ -122,33 +122,33 @@ class FolderIn:
             if entry.name in ENTITY_TYPES and entry.is_dir(follow_symlinks=False):
                 yield from self._galleries(entry.name)
             elif entry.name not in _READ_HERE:
-                yield Offered(_shown(entry.name), entry.name, None, _NO_GALLERY)
+                yield Offered(shown(entry.name), entry.name, None, _NO_GALLERY)
 
     def _galleries(self, kind: str) -> Iterator[Offered]:
-        folder = os.open(kind, _FOLDER, dir_fd=self._root)
+        try:
+            folder = os.open(kind, _FOLDER, dir_fd=self._root)
+        except OSError as error:
+            yield _unreadable(kind, error)
+            return
         try:
             for entry in _entries(folder):
-                path = f"{kind}/{entry.name}"
-                try:
-                    ref = parse_ref(kind, folder_names.id_of(entry.name))
-                except (ValueError, NoSuchEntity) as error:
-                    yield Offered(_shown(path), path, None, str(error))
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._gallery(folder, entry.name, path, ref)
-                else:
-                    yield Offered(_shown(path), path, None, _NO_GALLERY)
+                yield from self._gallery(folder, kind, entry)
         finally:
             os.close(folder)
 
-    def _gallery(self, above: int, name: str, path: str, ref: EntityRef) -> Iterator[Offered]:
-        folder = os.open(name, _FOLDER, dir_fd=above)
+    def _gallery(self, above: int, kind: str, entry: os.DirEntry[str]) -> Iterator[Offered]:
+        path = f"{kind}/{entry.name}"
         try:
-            names = sorted((entry.name for entry in _entries(folder)), key=folder_names.in_order)
-        finally:
-            os.close(folder)
-        for each in names:
-            yield Offered(_shown(f"{path}/{each}"), f"{path}/{each}", ref)
+            ref = parse_ref(kind, folder_names.id_of(entry.name))
+            if not entry.is_dir(follow_symlinks=False):
+                raise ValueError(_NO_GALLERY)
+            names = sorted(_names(entry.name, above), key=folder_names.in_order)
+        except (ValueError, NoSuchEntity) as error:
+            yield Offered(shown(path), path, None, str(error))
+        except OSError as error:
+            yield _unreadable(path, error)
+        else:
+            yield from (Offered(shown(f"{path}/{name}"), f"{path}/{name}", ref) for name in names)
 
 
 _ALIASES: Final = {"file": "path", "type": "entity_type", "id": "entity_id", "name": "entity_name"}
@@ -195,7 +195,19 @@ def _place(row: Offered) -> float:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else float("inf")
 
 
-def _shown(name: str) -> str:
+def _unreadable(path: str, error: OSError) -> Offered:
+    return Offered(shown(path), path, None, f"it cannot be read ({error.strerror})")
+
+
+def _names(name: str, above: int) -> list[str]:
+    folder = os.open(name, _FOLDER, dir_fd=above)
+    try:
+        return [entry.name for entry in _entries(folder)]
+    finally:
+        os.close(folder)
+
+
+def shown(name: str) -> str:
     """A disk may hold names that are no text."""
     return name.encode(errors="replace").decode()
 

@@ -165,7 +165,7 @@ def fields_of(said: Mapping[str, str]) -> PictureFields:
 def _tags(said: Mapping[str, str]) -> list[str] | None:
     text = said.get("tags", "").strip()
     if text.startswith("["):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             return json.loads(text)
     return text.split(",") if text else None
 

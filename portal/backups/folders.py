@@ -20,7 +20,7 @@ from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.backups import folder_rows
-from portal.backups.folder_in import FolderIn, Offered
+from portal.backups.folder_in import FolderIn, Offered, shown
 from portal.backups.folder_out import FolderOut
 from portal.backups.folder_taking import STOPS, Taker, in_lanes, make_entity, take_picture
 from portal.entities.import_files import read_rows
@@ -90,7 +90,7 @@ class FolderImport:
     def refuse(self, row: Offered, reason: str) -> None:
         self.refused += 1
         if len(self.refusals) < MOST_TOLD:
-            self.refusals.append(Refusal(row.where, row.line, row.path, reason))
+            self.refusals.append(Refusal(row.where, row.line, shown(row.path), reason))
 
     def as_result(self) -> dict[str, Any]:
         return asdict(self)
@@ -210,8 +210,9 @@ async def _import_entities(taker: Taker, told: FolderImport) -> None:
 
 
 def _named(file: Any, kind: Any) -> set[int]:
-    said = (row.data for row in read_rows(file, kind) if row.data is not None)
-    return {hash(EntityRef(data["type"], data["id"])) for data in said if {"type", "id"} <= data.keys()}
+    said = ((row.data or {}).get(name) for row in read_rows(file, kind) for name in ("type", "id"))
+    pairs = zip(said, said, strict=True)
+    return {hash(EntityRef(type, id)) for type, id in pairs if isinstance(type, str) and isinstance(id, str)}
 
 
 async def _offered(source: FolderIn) -> AsyncIterator[Offered]:

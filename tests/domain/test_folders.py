@@ -253,6 +253,8 @@ async def test_hostile_and_wrong_lines_are_named_and_hold_up_no_other(
         "deep/./good.png": ((*at[:4], '{"rotate": 45}', ""), "edits"),
         "././good.jpg": ((*at[:5], "perhaps"), "is_primary"),
     }
+    entities = [{"type": [], "id": {}}, {"type": "inventory_items"}, {"type": "customers", "id": "7", "name": "Ana"}]
+    (folder / "entities.jsonl").write_text("\n".join([*map(json.dumps, entities), "[" * 100_000]))
     columns = "path entity_type entity_id sha256 focal_x edits is_primary colour"
     rows = [(path, *cells, "red") for path, (cells, _) in wrong.items()]
     taken = [("good.jpg", *at, "red"), ("deep\\good.png", *at, "red"), ("good.jpg", "one cell")]
@@ -263,6 +265,7 @@ async def test_hostile_and_wrong_lines_are_named_and_hold_up_no_other(
         assert [(line, path) for line, path, _ in said] == [*((n, path) for n, path in enumerate(wrong, 2)), (22, "")]
         assert [r for (_, _, r), (_, why) in zip(said, wrong.values(), strict=False) if why not in r] == []
         assert (figures(told), told.ignored) == ((2, 0, 19, 1), ("colour",))
+        assert (told.entities.created, told.entities.refused) == (1, 3)
     names = await database.fetch("SELECT filename, is_primary FROM image ORDER BY sort_order")
     assert [(row["filename"], row["is_primary"]) for row in names] == [("good.jpg", True), ("good.png", False)]
     assert await breaches(studio) == []
@@ -303,6 +306,35 @@ async def test_folders_alone_are_enough_and_count_as_people_do(studio: Studio, c
         ("RE:1", "RE:1", "scan.jpg", True),
     ]
     assert figures(await take_in(studio, config, folder)) == (0, 4, 5, 0)
+
+
+async def test_names_that_are_no_text_and_folders_that_cannot_be_read(
+    studio: Studio, config: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1", "2", "\udcfe"):  # a byte of no text
+        (folder / "customers" / name).mkdir(parents=True)
+    (folder / "customers" / "1" / "\udcff.jpg").write_bytes(samples.jpeg())
+    (folder / "customers" / "1" / "\udcff.txt").write_bytes(b"no picture")
+    open_really = os.open
+
+    def open_all_but_one(path: Any, *arguments: Any, **options: Any) -> int:
+        if path == "2":
+            raise PermissionError(13, "Permission denied")
+        return open_really(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", open_all_but_one)
+    told = await take_in(studio, config, folder)
+    assert figures(told) == (1, 0, 3, 1)
+    assert {each.path for each in told.refusals} == {"customers/2", "customers/?", "customers/1/?.txt"}
+
+
+@pytest.mark.parametrize("cell", ["[" * 100_000, "[1]", '["a", null]'])
+async def test_tags_of_any_kind_hold_up_nothing(studio: Studio, config: Settings, folder: Path, cell: str) -> None:
+    (folder / "a.jpg").write_bytes(samples.jpeg())
+    write_list(folder, "path entity_type entity_id tags", ["a.jpg", "customers", "7", cell])
+    told = await take_in(studio, config, folder)
+    assert (told.added, told.refused) == (0, 1)
+    assert told.refusals[0].reason.startswith("tags: ")
 
 
 async def test_a_csv_of_another_system_with_semicolons_its_own_order_and_names(
