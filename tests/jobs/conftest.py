@@ -33,11 +33,11 @@ def dsn(database_arguments: Mapping[str, Any]) -> str:
 
 @pytest.fixture
 def run_worker(studio: Studio) -> RunWorker:
-    """A worker of the gallery's jobs (or of `tasks`) in this process, with a lease of two seconds."""
+    """A worker of the gallery's jobs (or of `tasks`) in this process, with a lease of eight seconds."""
 
     @contextlib.asynccontextmanager
     async def running(tasks: Mapping[str, Task] | None = None, **options: Any) -> AsyncIterator[Worker]:
-        options = {"at_once": 4, "lease": timedelta(seconds=2), **options}
+        options = {"at_once": 4, "lease": timedelta(seconds=8), **options}
         worker = Worker(tasks or gallery_tasks(studio.store, studio.pool), **options)
         worker.start()
         try:

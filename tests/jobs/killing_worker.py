@@ -31,7 +31,7 @@ async def main(dsn: str, marks: Path) -> None:
 
     database.DB.config = {"dsn": dsn}
     database.DB.pool = await asyncpg.create_pool(dsn, min_size=1, max_size=2)
-    worker = Worker({RENDER: Task(die, give_up=give_up_rendering)}, at_once=2, lease=timedelta(seconds=1))
+    worker = Worker({RENDER: Task(die, give_up=give_up_rendering)}, at_once=2, lease=timedelta(seconds=60))
     worker.start()
     await eventually(nothing_to_do)
     await worker.stop()

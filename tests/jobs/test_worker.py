@@ -32,7 +32,7 @@ from tests import samples
 from tests.drilling import Rounds
 from tests.factories import Studio, make_entity
 from tests.jobs.conftest import RunWorker, status_of
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 Start = Callable[[], subprocess.Popen[bytes]]
 
@@ -160,7 +160,8 @@ async def _three_starts(image_id: UUID, dsn: str, marks: Path) -> None:
     while not codes or codes[-1]:
         command = [sys.executable, "-m", "tests.jobs.killing_worker", dsn, str(marks)]
         process = await asyncio.create_subprocess_exec(*command, cwd=CHECKOUT)
-        codes.append(await asyncio.wait_for(process.wait(), 60))
+        codes.append(await asyncio.wait_for(process.wait(), 2 * PATIENCE))
+        await database.execute("UPDATE pgqueuer SET heartbeat = now() - interval '1 hour' WHERE status = 'picked'")
         assert len(codes) < 6, "the picture goes on killing"
     assert codes == [-signal.SIGKILL] * 3 + [0]
     assert (await asyncio.to_thread(marks.read_text)).splitlines() == [str(image_id)] * 3
@@ -276,7 +277,7 @@ async def test_an_image_that_the_queue_forgot_is_queued_again_when_a_worker_star
 async def test_a_worker_that_begins_to_listen_late_takes_its_first_probe_for_no_failure() -> None:
     async with asyncpg.create_pool(**database.DB.config, min_size=2, max_size=4) as pool:
         queuer = worker_module.build(pool, {}, 2)
-        probe = asyncio.create_task(queuer.qm.listener_healthy(timeout=timedelta(seconds=5)))
+        probe = asyncio.create_task(queuer.qm.listener_healthy(timeout=timedelta(seconds=PATIENCE)))
         await asyncio.sleep(0.2)  # as a busy machine may take
         running = asyncio.create_task(queuer.run(dequeue_timeout=timedelta(seconds=0.1)))
         try:
