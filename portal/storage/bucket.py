@@ -19,6 +19,7 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import obstore
 from obstore import store as kinds
@@ -243,7 +244,12 @@ def _opened(url: str, access: Mapping[str, str], *, silence: timedelta, tries: i
     """Asks nobody yet. `silence`: how long it may say nothing."""
     scheme, _, rest = url.partition("://")
     name, _, prefix = rest.partition("/")
-    is_plain = any(value.startswith("http://") for key, value in access.items() if "ENDPOINT" in key)
+    endpoints = [value for key, value in access.items() if "ENDPOINT" in key and key.startswith(_NAMES[scheme])]
+    if not all(map(_is_address, endpoints)):  # the library would end in a panic
+        raise Unavailable(
+            f"The endpoint of the bucket {name} is no address; expected something like https://s3.example.com"
+        )
+    is_plain = any(each.startswith("http://") for each in endpoints)
     options: dict[str, Any] = {
         "prefix": prefix or None,
         "client_options": {
@@ -261,6 +267,14 @@ def _opened(url: str, access: Mapping[str, str], *, silence: timedelta, tries: i
     return _made(
         _KINDS[scheme], name, {key: value for key, value in access.items() if key.startswith(_NAMES[scheme])}, options
     )
+
+
+def _is_address(endpoint: str) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of its port
+        return False
 
 
 def _made(kind: Callable[..., ObjectStore], name: str, config: dict[str, str], options: dict[str, Any]) -> ObjectStore:

@@ -156,6 +156,15 @@ async def test_settings_of_a_bucket_come_from_one_place_and_tell_nothing(
     assert not config.backup_dir.exists()
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["not an address", "ftp://example.com", "http://", "http://example.com:99999", "s3.example.com"]
+)
+def test_an_endpoint_that_is_no_address(endpoint: str) -> None:
+    with pytest.raises(Unavailable, match="is no address") as found:
+        bucket_at(endpoint)
+    assert SECRET not in str(found.value)
+
+
 async def test_where_other_things_lie_nothing_is_begun(weed: Weed, bucket_url: str) -> None:
     bucket = Bucket(bucket_url, tuple(weed.access.items()))
     await bucket.put("somebody/elses", b"1")
