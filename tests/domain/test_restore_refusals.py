@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from portal import database
-from portal.backups import bringing, layout, switch
+from portal.backups import layout, switch
 from portal.backups.plan import Counts, Selection
 from portal.backups.root import Damaged, Foreign, Member, Root
 from portal.backups.upgrades import upgrade_from
@@ -23,7 +24,7 @@ from portal.gallery.tasks import purge_objects
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
 from portal.jobs.progress import Cancelled
-from portal.storage.store import Store
+from portal.storage.disk import Disk
 from tests.factories import make_entity
 from tests.restoring import MUG, Bench, furnish, objects_now
 
@@ -154,19 +155,27 @@ async def test_without_room_nothing_begins(bench: Bench, root: Root) -> None:
     assert "no room" in await refused(bench, root, DiskFull)
 
 
-async def test_a_fault_while_bytes_come_leaves_nothing(bench: Bench, root: Root, monkeypatch: Any) -> None:
+class FailingDisk(Disk):
+    """Its writes fail after so many of them."""
+
+    def __init__(self, number: int, after: int) -> None:
+        self.number, self.left = number, after
+
+    def write_all(self, file: int, data: bytes) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(self.number, "as told")
+        super().write_all(file, data)
+
+
+async def test_a_disk_that_fails_while_bytes_come_leaves_nothing(bench: Bench, root: Root) -> None:
     await bench.wipe()
-    real = bringing.put_pieces
-    for fault in (DiskFull("full"), Unavailable("away"), OSError("odd")):
-
-        def put_pieces(store: Store, items: Any, fault: Exception = fault) -> None:
-            real(store, items)
-            raise fault
-
-        monkeypatch.setattr(bringing, "put_pieces", put_pieces)
-        await _breaks(bench, root, type(fault))
+    sound = bench.store.disk
+    for number, kind in ((errno.ENOSPC, DiskFull), (errno.EIO, Unavailable)):
+        bench.store.disk = FailingDisk(number, after=30)
+        await _breaks(bench, root, kind)
         await database.execute("DELETE FROM pgqueuer")
-    monkeypatch.undo()
+    bench.store.disk = sound
     await bench.restore(root)
 
 
