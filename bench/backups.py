@@ -74,6 +74,7 @@ def _round(found: settings.Settings, folder: Path) -> dict[str, float]:
     os.sync()
     first = _created(found)
     second = _created(found)
+    print(f"cp -r + SHA-256 {copied:.1f} s, first {first}, second {second}", file=sys.stderr)
     if second["copied_bytes"] or second["lost"] or not first["copied_bytes"]:
         raise RuntimeError(f"{first} {second}")
     return {
