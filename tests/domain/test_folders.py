@@ -20,7 +20,7 @@ from portal import database
 from portal.backups.folders import FolderExport, FolderImport, export_folder, import_folder
 from portal.entities.imports import import_rows
 from portal.entities.kinds import EntityRef
-from portal.errors import Conflict, FormError, NoSuchEntity, Running
+from portal.errors import Conflict, DiskFull, FormError, NoSuchEntity, Running
 from portal.gallery.disposal import trash_image
 from portal.gallery.forms import PictureFields
 from portal.gallery.service import change_image
@@ -374,6 +374,13 @@ async def test_what_cannot_be_read_at_all_is_said_in_a_sentence(studio: Studio, 
         (folder / name).write_text("path,entity_type,entity_id\n")
     with pytest.raises(Conflict, match=r"Which of a\.csv, b\.csv"):
         await take_in(studio, config, folder)
+
+
+async def test_an_import_ends_where_the_disk_is_nearly_full(studio: Studio, config: Settings, folder: Path) -> None:
+    (folder / "customers" / "1").mkdir(parents=True)
+    (folder / "customers" / "1" / "a.jpg").write_bytes(samples.jpeg())
+    with pytest.raises(DiskFull, match="nearly full"):
+        await take_in(studio, config.replace(free_space_bytes=2**60), folder)
 
 
 @pytest.mark.parametrize("turn", [IMPORT, RESTORE], ids=lambda turn: turn.name)
