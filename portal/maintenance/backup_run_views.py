@@ -146,13 +146,9 @@ def _singular(type: str) -> str:
     return KINDS[type].singular.capitalize() if type in KINDS else type
 
 
+_NEWEST: Final = {"daily": "day", "weekly": "week", "monthly": "month", "yearly": "year", "newest": "kind"}
 _RULES: Final = {
     "last": "among the newest",
-    "daily": "the newest of its day",
-    "weekly": "the newest of its week",
-    "monthly": "the newest of its month",
-    "yearly": "the newest of its year",
-    "newest": "the newest of its kind",
     "restore point": "the way back from a restore",
     "arrived": "brought in a few days ago",
     "damaged": "damaged, and would stay if it were not",
@@ -162,17 +158,15 @@ _RULES: Final = {
 
 
 def rules_in_words(rules: Sequence[str]) -> str:
-    """ "the newest of its day and of its week"."""
-    said = [_RULES.get(each, each) for each in rules]
-    first = next((each for each in said if each.startswith(_PERIOD)), None)
-    if first is None:
-        return " and ".join(said)
-    return " and ".join(
-        each.removeprefix("the newest ") if each.startswith(_PERIOD) and each != first else each for each in said
-    )
+    """ "the newest of its day, week and kind; brought in a few days ago"."""
+    newest = [_NEWEST[each] for each in rules if each in _NEWEST]
+    said = [f"the newest of its {joined(newest)}"] if newest else []
+    return "; ".join([*said, *(_RULES.get(each, each) for each in rules if each not in _NEWEST)])
 
 
-_PERIOD: Final = "the newest of its "
+def joined(words: Sequence[str]) -> str:
+    """ "one, two and three"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def what_in_words(types: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from portal import database
 from portal.backups.destination import Destination
 from portal.backups.drill_mark import drill_mark
+from portal.backups.keeping import POINT_DAYS
 from portal.backups.kinds import BACKUP
 from portal.backups.kinds import KINDS as JOBS
 from portal.backups.listing import BackupView, list_backups
@@ -19,7 +20,7 @@ from portal.backups.marks import Mark, marks
 from portal.errors import PortalError, Unavailable
 from portal.jobs.lists import JobLine, newest_lines, unfinished_lines
 from portal.jobs.schedules import Schedule, list_schedules
-from portal.maintenance.backup_run_views import rules_in_words, what_in_words
+from portal.maintenance.backup_run_views import joined, rules_in_words, what_in_words
 from portal.maintenance.health.thresholds import DRILL as DRILL_AGE
 from portal.maintenance.job_lists import Line, line_of, read_now, stamp_of
 from portal.maintenance.job_words import due_in_words
@@ -73,6 +74,7 @@ class Place:
     free: int | None
     schedules: Sequence[Mapping[str, str]]
     keeps: str
+    point_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +182,8 @@ def keep_in_words(keep: Keep) -> str:
         if number
     ]
     newest = [f"the newest {keep.last:,}"] if keep.last else []
-    each = [f"the newest of each of the last {_joined(spans)}"] if spans else []
+    each = [f"the newest of each of the last {joined(spans)}"] if spans else []
     return " and ".join([*newest, *each])
-
-
-def _joined(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 async def place(destination: Destination, settings: Settings, schedules: Sequence[Schedule]) -> Place:
@@ -197,8 +195,12 @@ async def place(destination: Destination, settings: Settings, schedules: Sequenc
         destination.words,
         on_same_disk,
         await _free(destination),
-        [{"title": view.title, "words": view.words, "next": due_in_words(view.next_at)} for view in views],
+        [
+            {"title": view.title.partition(":")[0], "words": view.words, "next": due_in_words(view.next_at)}
+            for view in views
+        ],
         keep_in_words(settings.backup_keep),
+        POINT_DAYS.days,
     )
 
 
