@@ -244,7 +244,8 @@ def _opened(url: str, access: Mapping[str, str], *, silence: timedelta, tries: i
     """Asks nobody yet. `silence`: how long it may say nothing."""
     scheme, _, rest = url.partition("://")
     name, _, prefix = rest.partition("/")
-    endpoints = [value for key, value in access.items() if "ENDPOINT" in key and key.startswith(_NAMES[scheme])]
+    access = {key: value for key, value in access.items() if key.startswith(_NAMES[scheme]) and value}
+    endpoints = [value for key, value in access.items() if "ENDPOINT" in key]
     if not all(map(_is_address, endpoints)):  # the library would end in a panic
         raise Unavailable(
             f"The endpoint of the bucket {name} is no address; expected something like https://s3.example.com"
@@ -264,9 +265,7 @@ def _opened(url: str, access: Mapping[str, str], *, silence: timedelta, tries: i
             "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2},
         },
     }
-    return _made(
-        _KINDS[scheme], name, {key: value for key, value in access.items() if key.startswith(_NAMES[scheme])}, options
-    )
+    return _made(_KINDS[scheme], name, access, options)
 
 
 def _is_address(endpoint: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -163,6 +164,24 @@ def test_an_endpoint_that_is_no_address(endpoint: str) -> None:
     with pytest.raises(Unavailable, match="is no address") as found:
         bucket_at(endpoint)
     assert SECRET not in str(found.value)
+
+
+async def test_other_providers_are_asked_by_their_own_names() -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    azure = {
+        "AZURE_STORAGE_ACCOUNT_NAME": "shop",
+        "AZURE_STORAGE_ACCOUNT_KEY": "a2V5",
+        "AZURE_STORAGE_ENDPOINT": nobody,
+    }
+    with pytest.raises(Unavailable, match="az://container/place does not answer"):
+        await Bucket("az://container/place", tuple(azure.items())).check()
+    with pytest.raises(Unavailable, match="cannot be used"):
+        Bucket("az://container/place")
+    keys = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+    account = json.dumps({"gcs_base_url": nobody, "disable_oauth": True, **keys})
+    google = {"GOOGLE_SERVICE_ACCOUNT_KEY": account}
+    with pytest.raises(Unavailable, match="gs://bucket/place does not answer"):
+        await Bucket("gs://bucket/place", tuple(google.items())).check()
 
 
 async def test_where_other_things_lie_nothing_is_begun(weed: Weed, bucket_url: str) -> None:
