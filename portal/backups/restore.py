@@ -31,9 +31,9 @@ from portal.backups.selection import Selection
 from portal.backups.sizes import count_changes, read_sizes, write_sizes
 from portal.backups.staging import Transact
 from portal.entities.queries import forget_counts
-from portal.errors import Conflict, FormError
+from portal.errors import Conflict, FormError, Unavailable
 from portal.jobs import alone as turns
-from portal.jobs.alone import alone, refuse_while_running
+from portal.jobs.alone import Hold, alone, refuse_while_running
 from portal.jobs.keeping import objects_in_place
 from portal.jobs.progress import JobReport, Report, no_report
 from portal.jobs.standstill import standing_still
@@ -75,17 +75,23 @@ async def restore_backup(
     if on_conflict not in ON_CONFLICT:
         raise FormError({"on_conflict": f"Use {' or '.join(ON_CONFLICT)}."})
     await store.check_marker()
-    async with _turn(dry_run=dry_run), backups_in_use(), database.session() as transact:
-        with database.patience(PATIENCE):
-            root = await read_root(destination, backup_id)
-            work = _Restore(store, destination, root, selection, on_conflict == "replace", actor, report, transact)
-            plan = await work.prepare(dry_run=dry_run)
-            if dry_run:
-                return plan
-            await refuse_without_room(store, settings.free_space_bytes, plan.bytes)
-            async with standing_still(actor=actor, backup_id=backup_id), objects_in_place():
-                work.restore_point = await _restore_point(settings, store, work)
-                plan = await work.carry_out()
+    try:
+        async with _turn(dry_run=dry_run) as holds, backups_in_use(), database.session() as transact:
+            with database.patience(PATIENCE):
+                root = await read_root(destination, backup_id)
+                work = _Restore(store, destination, root, selection, on_conflict == "replace", actor, report, transact)
+                plan = await work.prepare(dry_run=dry_run)
+                if dry_run:
+                    return plan
+                await refuse_without_room(store, settings.free_space_bytes, plan.bytes)
+                async with standing_still(actor=actor, backup_id=backup_id), objects_in_place() as in_place:
+                    work.holds = [*holds, in_place]
+                    work.restore_point = await _restore_point(settings, store, work)
+                    plan = await work.carry_out()
+    except database.AWAY as error:
+        raise Unavailable(
+            "The database was away meanwhile. A line of the audit says whether it was restored."
+        ) from error
     forget_counts()
     return plan
 
@@ -102,14 +108,14 @@ async def restore_into_scratch(
 
 
 @contextlib.asynccontextmanager
-async def _turn(*, dry_run: bool) -> AsyncIterator[None]:
+async def _turn(*, dry_run: bool) -> AsyncIterator[list[Hold]]:
     """A dry run touches nothing, and so is in nobody's way."""
     if dry_run:
-        yield
+        yield []
         return
     await refuse_while_running(turns.BACKUP)
-    async with alone(turns.RESTORE):
-        yield
+    async with alone(turns.RESTORE) as hold:
+        yield [hold]
 
 
 @dataclass(slots=True)
@@ -122,6 +128,7 @@ class _Restore:
     actor: Actor
     report: Report
     transact: Transact
+    holds: list[Hold] = field(default_factory=list)
     restore_point: str | None = None
     sizes: list[Line] = field(default_factory=list)
     done: int = 0
@@ -212,6 +219,8 @@ class _Restore:
         await record(self.actor, "backup.restore", "backup", self.root.id, after=self.selection.said() | said)
         if isinstance(self.report, JobReport):  # a job that is taken up after a kill finds that it is done
             await self.report.keep({"result": plan.as_result()})
+        for hold in self.holds:  # else a purge may have taken what was brought
+            await hold.check()
 
 
 class _ChangedMeanwhile(Exception):

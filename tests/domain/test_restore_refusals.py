@@ -23,6 +23,7 @@ from portal.errors import DiskFull, Forbidden, NotFound, Running, Unavailable
 from portal.gallery.tasks import purge_objects
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
+from portal.jobs.keeping import IN_PLACE
 from portal.jobs.progress import Cancelled
 from portal.storage.disk import Disk
 from tests.factories import make_entity
@@ -194,6 +195,21 @@ async def test_who_ends_it_finds_all_as_it_was(bench: Bench, root: Root) -> None
             raise Cancelled
 
     await _breaks(bench, root, Cancelled, report=report)
+
+
+async def test_a_lost_lock_is_heard_of_before_anything_is_written(bench: Bench, root: Root) -> None:
+    """Else what was brought might be purged already."""
+    await bench.wipe()
+    total = (await bench.ask(root, dry_run=True)).objects
+
+    async def report(done: int, total_now: int | None) -> None:
+        if done > total:
+            await database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1::bigint",
+                IN_PLACE,
+            )
+
+    await _breaks(bench, root, Unavailable, report=report)
 
 
 def _raises(error: Exception) -> Callable[..., Awaitable[None]]:

@@ -60,6 +60,7 @@ async def restores() -> int:
 
 
 @pytest.mark.drill("R10")
+@pytest.mark.timeout(7200)
 async def test_a_killed_restore_leaves_the_old_state_or_the_new_one(
     bench: Bench, dsn: str, rounds: Rounds, figure: Figure
 ) -> None:
