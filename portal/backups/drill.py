@@ -7,9 +7,10 @@ changed by nobody meanwhile but for the mark at the end.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -122,10 +123,11 @@ async def _drill(
             store=scratch.store, destination=destination, root=root, actor=actor, report=steps.restored
         )
         differences = await _miscounted(root, plan)
-        async for finding in _findings(scratch, pool, steps):
-            differences.append(f"{finding.key or finding.image_id}: {finding.detail}")
-            if len(differences) >= _MOST:
-                break
+        async with contextlib.aclosing(_findings(scratch, pool, steps)) as findings:
+            async for finding in findings:
+                differences.append(f"{finding.key or finding.image_id}: {finding.detail}")
+                if len(differences) >= _MOST:
+                    break
     if differences:
         raise NotProven(_said(backup_id, differences))
     return DrillReport(
@@ -182,7 +184,7 @@ async def _miscounted(root: Root, plan: Plan) -> list[str]:
     return differences
 
 
-async def _findings(scratch: Scratch, pool: RenderPool, steps: _Steps) -> AsyncIterator[Finding]:
+async def _findings(scratch: Scratch, pool: RenderPool, steps: _Steps) -> AsyncGenerator[Finding]:
     """As fsck, and telling how far it is."""
     async for finding in check_rows():
         yield finding
