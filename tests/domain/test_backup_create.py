@@ -61,11 +61,15 @@ async def test_the_next_backup_of_an_unchanged_portal_copies_nothing(vault: Vaul
     assert [row["subject_id"] for row in told] == [first.id, second.id]
 
 
-async def test_one_type_alone_is_backed_up_and_does_not_count_as_the_last_good_one(vault: Vault) -> None:
+@pytest.mark.parametrize("entity_type", ["customers", "invoices"])
+async def test_one_type_alone_is_backed_up_and_does_not_count_as_the_last_good_one(
+    vault: Vault, entity_type: str
+) -> None:
+    """An invoice may be pinned to pictures of another type."""
     await furnish(vault.studio)
-    root = await vault.create(entity_types=["customers"])
-    assert root.entity_types == ("customers",)
-    assert {name.partition("/")[0] for name in vault.objects()} == {"customers"}
+    root = await vault.create(entity_types=[entity_type])
+    assert root.entity_types == (entity_type,)
+    assert {name.partition("/")[0] for name in vault.objects()} == {entity_type}
     assert (root.entities, root.images) == (1, 1)
     assert await database.fetch_value("SELECT count(*) FROM portal_state WHERE name = 'backup'") == 0
     assert await vault.wrong(root) == []

@@ -25,7 +25,7 @@ from tests.drills.traffic import COME_BACK, all_are_ready, assert_sound, client_
 from tests.e2e.server import CHECKOUT, RunningPortal
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(7200)  # a dozen commands, each of which starts what it needs
+pytestmark = pytest.mark.timeout(1800)  # a dozen commands, each of which starts what it needs
 TYPE = "inventory_items"
 
 
