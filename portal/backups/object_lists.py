@@ -13,7 +13,7 @@ from portal.backups.lines import Line, Reading, read_lines
 from portal.backups.root import Damaged
 
 _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
-_FEW: Final = 50_000  # are gone through at once
+FEW: Final = 50_000  # are gone through at once
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -31,7 +31,7 @@ def list_key(backup_id: str, entity_type: str) -> str:
 
 def shards_of(count: int) -> tuple[str, ...]:
     """So many objects, in parts that fit into memory: what their SHA-256 begins with, in order."""
-    return ("",) if count <= _FEW else _SHARDS
+    return ("",) if count <= FEW else _SHARDS
 
 
 def shard_key(entity_type: str, shard: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from portal import database
 from portal.audit.actors import SYSTEM
+from portal.backups import object_lists
 from portal.backups.destination import Folder
 from portal.backups.identity import portal_id
 from portal.backups.in_use import backups_for_removal, backups_in_use
@@ -48,7 +49,12 @@ def hashes(*pieces: list[bytes]) -> set[str]:
     return {sha256_of(each) for some in pieces for each in some}
 
 
-async def test_what_no_remaining_backup_needs_is_freed_and_a_dry_run_says_the_same(place: Folder) -> None:
+@pytest.mark.parametrize("at_once", [object_lists.FEW, 0])
+async def test_what_no_remaining_backup_needs_is_freed_and_a_dry_run_says_the_same(
+    place: Folder, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of few objects at once, of many shard by shard."""
+    monkeypatch.setattr(object_lists, "FEW", at_once)
     at, (a, b, c, d) = place.store.root, (some_bytes(seed) for seed in range(4))
     old = forge(at, {TYPE: a + b, "customers": a}, at=NOW - timedelta(days=3))
     kept = [forge(at, {TYPE: b + c, "customers": []}, at=NOW - timedelta(days=day)) for day in (2, 1)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.backups import layout
+from portal.backups import layout, object_lists
 from portal.backups import lines as line_rules
 from portal.backups.destination import Folder
 from portal.backups.layout import OBJECT_LIST, ROOT, folder_of, object_key
@@ -131,7 +131,11 @@ def undo(at: Path, files: dict[str, bytes], harmed: list[str]) -> None:
         (at / key).write_bytes(files[key])
 
 
-async def test_quickly_presence_size_and_manifests_are_looked_at(place: Folder) -> None:
+@pytest.mark.parametrize("at_once", [object_lists.FEW, 0])
+async def test_quickly_presence_size_and_manifests_are_looked_at(
+    place: Folder, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_lists, "FEW", at_once)
     at, pieces = folder(place), some_bytes(1)
     root = forge(at, pieces)
     keys = [object_key(TYPE, sha256_of(each)) for each in pieces]
