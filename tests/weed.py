@@ -51,7 +51,7 @@ class Weed:
         flags = ("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={BUCKET}", "-s3.autoCreateBucket=false", *_OFF)
         with (self.folder / "weed.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [program, "mini", f"-dir={self.folder}", *flags, *ports],
+                [*_with_us(), program, "mini", f"-dir={self.folder}", *flags, *ports],
                 cwd=self.folder,
                 env={**os.environ, **_KEYS, "HOME": str(self.folder)},
                 stdout=log,
@@ -80,6 +80,12 @@ class Weed:
             self.process.send_signal(number)
             self.process.wait(30)
             self.process = None
+
+
+def _with_us() -> list[str]:
+    """So that it ends with a test run that is killed."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
 @contextlib.contextmanager
