@@ -154,6 +154,14 @@ COMMANDS: Final[Mapping[str, tuple[Verb, str] | None]] = {
     "repair": None,
     "rerender": None,
     "demo": None,
+    "import": None,
+    "backup create": None,
+    "backup verify": None,
+    "backup restore": None,
+    "backup prune": None,
+    "backup remove": None,
+    "backup drill": None,
+    "backup import": None,
     "audit erase": (erase, "audit.erase"),
     "audit sign": (sign, "audit.sign"),
 }
@@ -161,6 +169,9 @@ COMMANDS: Final[Mapping[str, tuple[Verb, str] | None]] = {
 READING: Final = {"serve", "worker", "migrate", "user list", "token list", "embed list", "fsck", "health"} | {
     "audit verify",
     "audit seal",
+    "export",
+    "backup list",
+    "backup export",
 }
 
 
