@@ -1,6 +1,6 @@
 """`portal backup`: made, listed, verified, restored, pruned, drilled, taken out and brought in; beside a server and without one.
 
-An ID may be `latest`: the newest complete one.
+An ID may be `latest`: the newest complete one of all types.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import click
 from portal.audit.actors import SYSTEM
 from portal.backup_files import pieces_of, write_pieces
 from portal.backups.destination import Destination, destination_of
-from portal.backups.listing import BackupView, list_backups, newest_complete
+from portal.backups.listing import BackupView, list_backups, newest_of_all
 from portal.command import as_json, progress_bar, with_parts
 from portal.entities.kinds import parse_ref
 from portal.errors import NoSuchEntity
@@ -47,7 +47,7 @@ def _at_place(work: Callable[[Parts, Destination], Coroutine[Any, Any, T]], *, w
 
 
 async def _id(place: Destination, text: str) -> str:
-    return (await newest_complete(place)).id if text == LATEST else text
+    return (await newest_of_all(place)).id if text == LATEST else text
 
 
 def _say(told: dict[str, Any], lines: list[str], is_json: bool) -> None:

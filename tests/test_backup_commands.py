@@ -105,7 +105,8 @@ def test_a_backup_is_made_verified_taken_out_and_restored_by_commands(beside: Ru
 
 
 def test_what_is_wrong_stands_on_a_line_of_its_own_and_the_exit_code_says_so(beside: RunningPortal) -> None:
-    run(beside, ["create", "--type", "customers"])
+    [made] = run(beside, ["create", "--type", "customers"])
+    backup_id = made.stdout.split()[0]
     folder = beside.data_dir / "backups" / "images"
     key = next(key for key in sorted(files_of(folder)) if object_of_key(key))
     sound = (folder / key).read_bytes()
@@ -114,8 +115,8 @@ def test_what_is_wrong_stands_on_a_line_of_its_own_and_the_exit_code_says_so(bes
     try:
         quick, whole, *nowhere = run(
             beside,
-            ["verify", "latest", "--quick"],
-            ["verify", "latest", "--json"],
+            ["verify", backup_id, "--quick"],
+            ["verify", backup_id, "--json"],
             ["verify", "../.."],
             ["restore", nobody, "--yes"],
             ["remove", nobody, "--yes"],

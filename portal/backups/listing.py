@@ -15,6 +15,7 @@ from portal.backups.marks import Mark, marks
 from portal.backups.root import Damaged, Foreign, Root, decoded
 from portal.errors import Gone, NotFound, Running
 from portal.jobs.alone import BACKUP, refuse_while_running
+from portal.settings import ENTITY_TYPES
 from portal.storage.store import ObjectEntry
 
 State = Literal["complete", "running", "unfinished", "damaged", "foreign"]
@@ -84,12 +85,12 @@ async def get_backup(destination: Destination, backup_id: str) -> BackupView:
     return await _view(destination, found[backup_id], (await marks()).get(backup_id), is_running=running)
 
 
-async def newest_complete(destination: Destination) -> BackupView:
-    """Raises NotFound."""
+async def newest_of_all(destination: Destination) -> BackupView:
+    """The newest complete one of all entity types. Raises NotFound."""
     for each in await list_backups(destination):
-        if each.complete:
+        if each.complete and set(each.entity_types) == set(ENTITY_TYPES):
             return each
-    raise NotFound("There is no complete backup yet.")
+    raise NotFound("There is no complete backup of all types yet. One of some types is meant by its id.")
 
 
 async def lying(destination: Destination, folder: str = BACKUPS) -> dict[str, Lying]:
