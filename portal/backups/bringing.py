@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from portal import database
 from portal.backups.bulk import put_pieces
 from portal.backups.destination import Destination
-from portal.backups.layout import object_key
+from portal.backups.layout import object_key, object_of_key
 from portal.backups.looking import look_into
 from portal.backups.root import Damaged, Foreign
 from portal.backups.staging import Transact
@@ -79,6 +79,12 @@ async def verify_needed(destination: Destination, tell: Tell, *, transact: Trans
         raise Damaged(
             f"Nothing was restored: the backup is damaged. {'; '.join(wrong[:_NAMED])}{more}.", members=wrong[:1000]
         )
+
+
+def wrong_objects(error: Damaged) -> list[str]:
+    """By key, those that `verify_needed` has found."""
+    named = (each.partition(" ")[0] for each in error.extra.get("members", ()))
+    return [key for key in named if object_of_key(key)]
 
 
 async def _wrong_of(destination: Destination, part: list[Coming]) -> list[str]:

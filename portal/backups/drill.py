@@ -18,13 +18,15 @@ from typing import Any, Final
 from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record
+from portal.backups.bringing import wrong_objects
 from portal.backups.destination import Destination
 from portal.backups.drill_mark import mark_failed, mark_good
 from portal.backups.in_use import backups_in_use
 from portal.backups.kinds import DRILL
 from portal.backups.layout import ENTITIES, IMAGES, VERSIONS, folder_of
 from portal.backups.lines import Reading, read_lines
-from portal.backups.listing import newest_complete, read_root
+from portal.backups.listing import newest_of_all, read_root
+from portal.backups.marks import distrust
 from portal.backups.plan import Plan
 from portal.backups.restore import restore_into_scratch
 from portal.backups.root import Damaged, Root
@@ -81,13 +83,13 @@ async def drill(
     actor: Actor,
     report: Report = no_report,
 ) -> DrillReport:
-    """Of the newest complete backup, where none is named. Leaves its mark, good or not.
+    """Of the newest complete backup of all types, where none is named. Leaves its mark, good or not.
 
     Raises NotProven with the first differences, Damaged and Foreign with the member, DiskFull where there is no room for a whole
     copy, NotFound, Running, Unavailable.
     """
     async with alone(turns.DRILL), backups_in_use():
-        wanted = backup_id or (await newest_complete(destination)).id
+        wanted = backup_id or (await newest_of_all(destination)).id
         steps = _Steps(report)
         try:
             done = await _drill(settings, pool, destination, wanted, actor, steps)
@@ -104,6 +106,8 @@ async def drill(
 
 
 async def _note_failure(backup_id: str, error: Exception, actor: Actor) -> None:
+    if isinstance(error, Damaged):
+        await distrust(wrong_objects(error))
     said = error.message if isinstance(error, PortalError) else "Something went wrong on our side. The log says what."
     async with database.transaction():
         await mark_failed(backup_id, said, was_tried=not isinstance(error, DiskFull))

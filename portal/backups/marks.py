@@ -1,4 +1,4 @@
-"""What verifications found, kept in `portal_state`: nothing is written into a backup after its root.
+"""What verifications, restores and drills found, kept in `portal_state`: nothing is written into a backup after its root.
 
 Objects whose bytes are wrong are distrusted: the next backup copies them anew, and so heals all that need them.
 """
@@ -15,8 +15,8 @@ from portal import database
 
 STATE: Final = "backups_verified"
 DISTRUSTED: Final = "backup_objects_wrong"
-_KEEP: Final = """
-    INSERT INTO portal_state AS kept (name, value) VALUES ($1, jsonb_build_object($2::text, $3::jsonb))
+_ADD: Final = """
+    INSERT INTO portal_state AS kept (name, value) VALUES ($1, $2::jsonb)
     ON CONFLICT (name) DO UPDATE SET value = kept.value::jsonb || excluded.value::jsonb
 """
 _FORGET: Final = "UPDATE portal_state SET value = value::jsonb - $2::text[] WHERE name = $1"
@@ -49,7 +49,7 @@ def _mark(said: Mapping[str, object]) -> Mark:
 
 
 async def keep_mark(backup_id: str, mark: Mark) -> None:
-    await database.execute(_KEEP, STATE, backup_id, json.dumps(asdict(mark), default=datetime.isoformat))
+    await database.execute(_ADD, STATE, json.dumps({backup_id: asdict(mark)}, default=datetime.isoformat))
 
 
 async def forget_marks(backup_ids: Collection[str]) -> None:
@@ -64,8 +64,8 @@ async def distrusted() -> frozenset[str]:
 
 
 async def distrust(keys: Collection[str]) -> None:
-    for key in keys:
-        await database.execute(_KEEP, DISTRUSTED, key, "true")
+    if keys:
+        await database.execute(_ADD, DISTRUSTED, json.dumps(dict.fromkeys(keys, True)))
 
 
 async def trust(keys: Collection[str]) -> None:

@@ -18,15 +18,23 @@ from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.backups import decisions, staging, switch
-from portal.backups.bringing import bring, count_needed, refuse_clashes, refuse_without_room, verify_needed
+from portal.backups.bringing import (
+    bring,
+    count_needed,
+    refuse_clashes,
+    refuse_without_room,
+    verify_needed,
+    wrong_objects,
+)
 from portal.backups.create import create_backup
 from portal.backups.destination import Destination
 from portal.backups.in_use import backups_in_use
 from portal.backups.kinds import RESTORE
 from portal.backups.lines import Line
 from portal.backups.listing import read_root
+from portal.backups.marks import distrust
 from portal.backups.plan import Plan, read_plan
-from portal.backups.root import Root
+from portal.backups.root import Damaged, Root
 from portal.backups.selection import Selection
 from portal.backups.sizes import count_changes, read_sizes, write_sizes
 from portal.backups.staging import Transact
@@ -36,7 +44,7 @@ from portal.jobs import alone as turns
 from portal.jobs.alone import Hold, alone, refuse_while_running
 from portal.jobs.keeping import objects_in_place
 from portal.jobs.progress import JobReport, Report, no_report
-from portal.jobs.standstill import standing_still
+from portal.jobs.standstill import forget_standstill, standing_still
 from portal.settings import ENTITY_TYPES, Settings
 from portal.storage.store import Store
 
@@ -88,6 +96,9 @@ async def restore_backup(
                     work.holds = [*holds, in_place]
                     work.restore_point = await _restore_point(settings, store, work)
                     plan = await work.carry_out()
+    except Damaged as error:
+        await distrust(wrong_objects(error))
+        raise
     except database.AWAY as error:
         raise Unavailable(
             "The database was away meanwhile. A line of the audit says whether it was restored."
@@ -113,8 +124,9 @@ async def _turn(*, dry_run: bool) -> AsyncIterator[list[Hold]]:
     if dry_run:
         yield []
         return
-    await refuse_while_running(turns.BACKUP)
     async with alone(turns.RESTORE) as hold:
+        await refuse_while_running(turns.BACKUP)  # in this order: a backup has its turn before it looks for ours
+        await forget_standstill()
         yield [hold]
 
 

@@ -79,6 +79,11 @@ async def standing_still(*, actor: Actor, backup_id: str) -> AsyncIterator[None]
             await asyncio.shield(_tell("DELETE FROM portal_state WHERE name = 'restore'"))
 
 
+async def forget_standstill() -> None:
+    """What a killed restore has said, before another one that has the turn makes it true again."""
+    await database.execute("DELETE FROM portal_state WHERE name = 'restore'")
+
+
 async def _tell(statement: str, *arguments: Any) -> None:
     async with database.transaction():
         await database.execute(statement, *arguments)

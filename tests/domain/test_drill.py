@@ -106,6 +106,27 @@ async def test_a_flipped_byte_fails_it_by_name_and_what_was_proven_before_stays_
     assert victim.name in mark.message
 
 
+async def test_the_next_backup_writes_anew_what_a_drill_or_a_restore_found_wrong(bench: Bench):
+    await furnish(bench.studio)
+    root = await bench.back_up()
+    victim = next(each for each in sorted(bench.config.backup_dir.rglob("*")) if is_object(bench, each))
+    for look in (run(bench, root), bench.ask(root, dry_run=True, on_conflict="replace")):
+        flip(victim)
+        with pytest.raises(Damaged, match=victim.name):
+            await look
+        assert (await bench.back_up()).copied_objects == 1
+    assert (await run(bench, root)).backup_id == root.id
+
+
+async def test_a_newer_backup_of_one_type_takes_nobodys_place(bench: Bench):
+    with pytest.raises(NotFound, match="all types"):
+        await run(bench)
+    await furnish(bench.studio)
+    root = await bench.back_up()
+    await create_backup(settings=bench.config, store=bench.store, actor=ADMIN, entity_types=("invoices",))
+    assert (await run(bench)).backup_id == root.id
+
+
 async def test_a_flipped_byte_of_any_manifest_fails_it_by_name(bench: Bench):
     await furnish(bench.studio)
     root = await bench.back_up()

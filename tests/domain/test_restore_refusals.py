@@ -25,6 +25,7 @@ from portal.jobs import alone as turns
 from portal.jobs.alone import alone
 from portal.jobs.keeping import IN_PLACE
 from portal.jobs.progress import Cancelled
+from portal.jobs.standstill import Standstill, find_standstill
 from portal.storage.disk import Disk
 from tests.factories import make_entity
 from tests.restoring import MUG, Bench, furnish, objects_now
@@ -210,6 +211,22 @@ async def test_a_lost_lock_is_heard_of_before_anything_is_written(bench: Bench, 
             )
 
     await _breaks(bench, root, Unavailable, report=report)
+
+
+async def test_what_a_killed_restore_left_makes_nobody_stand_still_while_the_next_one_only_reads(
+    bench: Bench, root: Root
+) -> None:
+    said = json.dumps({"since": "2026-11-23T05:50:12+00:00", "by": "ana", "backup": root.id})
+    await database.execute("INSERT INTO portal_state (name, value) VALUES ('restore', $1::jsonb)", said)
+    seen: list[Standstill | None] = []
+
+    async def report(done: int, total: int | None) -> None:
+        seen.append(await find_standstill())
+
+    await bench.ask(root, dry_run=False, report=report)
+    assert seen[0] is None
+    assert seen[-1] is not None
+    assert seen[-1].by != "ana"
 
 
 def _raises(error: Exception) -> Callable[..., Awaitable[None]]:
