@@ -86,6 +86,9 @@ async def database_arguments(shared_root: Path, worker: str) -> AsyncIterator[di
             await queue.migrate()
         await admin.execute(f'DROP DATABASE IF EXISTS "{clone}" WITH (FORCE)')
         await admin.execute(f'CREATE DATABASE "{clone}" TEMPLATE "{template}"')
+        await admin.execute(
+            f'ALTER DATABASE "{clone}" SET synchronous_commit = off'
+        )  # no test cuts this server's power
         await admin.execute("SELECT pg_advisory_unlock($1)", TEMPLATE_LOCK)
         yield _of(base, clone)
         await admin.execute(f'DROP DATABASE IF EXISTS "{clone}" WITH (FORCE)')

@@ -35,7 +35,7 @@ async def test_a_drill_killed_anywhere_leaves_only_scratch_which_the_next_one_re
         assert (await upload(client, gallery, samples.jpeg(200 + number, 150))).status_code == 201
     await eventually(lambda: all_are_ready(client, gallery))
     await asyncio.to_thread(portal.run, "backup", "create")
-    for _ in range(rounds(2, 20, "kills")):
+    for _ in range(rounds(1, 20, "kills")):
         quietly = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
         drilling = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "portal", "backup", "drill"), cwd=CHECKOUT, env=portal.environment, **quietly

@@ -72,7 +72,7 @@ async def test_a_killed_restore_leaves_the_old_state_or_the_new_one(
     assert not await killed(bench, dsn, root, 60)
     longest = time.monotonic() - began  # from its start, so some come to their end
     outcomes = {"old": 0, "new": 0}
-    for number in range(rounds(4, 60, "kills")):
+    for number in range(rounds(2, 60, "kills")):
         await bench.wipe()
         if number % 2:  # a living portal: the same, with other bytes, texts and a picture more
             await bench.ask(root, dry_run=False)

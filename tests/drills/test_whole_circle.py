@@ -18,12 +18,15 @@ import pytest
 from tests import samples
 from tests.drilling import Figure, Rounds
 from tests.drills.traffic import all_are_ready, assert_sound, client_of, images_of, make_gallery, upload
-from tests.e2e.server import RunningPortal
+from tests.e2e.server import CHECKOUT, RunningPortal
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.drill("R8"), pytest.mark.timeout(7200)]
 TYPES = ("categories", "inventory_items", "invoices", "customers", "companies")
 INVOICE = "invoices/INV-2026-001"
+SHOP = CHECKOUT / "portal" / "demo_shop" / "entities.jsonl"
+MUGS = ("inventory_items/MUG-FJORD-BL",) * 4
+SHOWN = (*MUGS, "inventory_items/BWL-FJORD-MX", "companies/HALDEN", "customers/K-1002", "categories/GLASS")
 MOST_MB = 300
 
 Answer = tuple[int, str | None, str]  # status, ETag, SHA-256 of the body
@@ -110,6 +113,22 @@ async def answers(callers: dict[str, httpx.AsyncClient], urls: list[tuple[str, s
     return dict(zip(urls, await asyncio.gather(*(ask(*each) for each in urls)), strict=True))
 
 
+async def furnish(portal: RunningPortal, client: httpx.AsyncClient, *, is_long: bool) -> None:
+    """The demo's shop, with its photographs in the long form; else small pictures for some of each type."""
+    if is_long:
+        await asyncio.to_thread(portal.run, "demo")
+        return
+    files = {"file": ("entities.jsonl", SHOP.read_bytes(), "application/jsonl")}
+    assert (await client.post("/api/entities/import", files=files)).status_code == 200
+    for number, owner in enumerate(SHOWN):
+        added = await client.post(
+            "/api/images/upload",
+            data=dict(zip(("entity_type", "entity_id"), owner.split("/"), strict=True)),
+            files={"file": ("picture.jpg", samples.distinct(number, 320, 240), "image/jpeg")},
+        )
+        assert added.status_code == 201, added.text
+
+
 async def change_much(client: httpx.AsyncClient, visitor: httpx.AsyncClient) -> tuple[list[str], str]:
     """A pinned invoice, versions, edits, the trash, keys; addresses of frames, and of the picture in the trash."""
     keys: list[str] = []
@@ -152,11 +171,11 @@ def peak_mb(portal: RunningPortal) -> float:
 
 
 async def test_everything_deleted_and_restored_answers_every_url_with_the_same_bytes(
-    settings: dict[str, str], rounds: Rounds, figure: Figure
+    settings: dict[str, str], is_long: bool, rounds: Rounds, figure: Figure
 ) -> None:
     many = rounds(0, 4000, "pictures beside the demo's")
     async with portal_with(settings) as (portal, client), httpx.AsyncClient(base_url=portal.url, timeout=60) as visitor:
-        await asyncio.to_thread(portal.run, "demo")
+        await furnish(portal, client, is_long=is_long)
         await asyncio.to_thread(portal.run, "user", "create", "ana@example.com", "--role", "viewer")
         frames, trashed = await change_much(client, visitor)
         await add_many(client, many)
