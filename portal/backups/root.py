@@ -19,6 +19,9 @@ from portal.settings import ENTITY_TYPES
 FORMAT: Final = 1  # how files lie and what the root says
 SCHEMA: Final = 1  # what the lines of rows say; raised when a table changes, with an upgrade of older lines
 _MEMBER: Final = re.compile(rf"(?:(?:{'|'.join(ENTITY_TYPES)})/)?[A-Za-z_]{{1,40}}\.(?:jsonl|json|txt)", re.ASCII)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_MOST_TEXT: Final = 500
+_MOST_NUMBER: Final = 2**63 - 1
 _COUNTS: Final = ("entities", "images", "versions", "objects", "bytes")
 _NUMBERS: Final = (*_COUNTS, "copied_objects", "copied_bytes", "lost", "format", "schema")
 Reason = Literal["asked", "schedule", "restore_point", "import"]
@@ -84,9 +87,8 @@ def decoded(data: bytes, name: str) -> Root:
     try:
         said = json.loads(first)
         if said["format"] > FORMAT or said["schema"] > SCHEMA:
-            raise Foreign(
-                f"{name} was written by a newer version of the portal ({said['portal_version']}). Update this portal first."
-            )
+            version = said["portal_version"] if _is_text(said["portal_version"]) else "it does not say which"
+            raise Foreign(f"{name} was written by a newer version of the portal ({version}). Update this portal first.")
         return _root(said)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Foreign(f"{name} is not the root of a backup of this portal.") from error
@@ -99,17 +101,33 @@ def _root(said: dict[str, Any]) -> Root:
 
 
 def _checked(root: Root) -> Root:
-    """Raises ValueError for what a root of ours cannot say."""
+    """Raises ValueError for what a root of ours cannot say: lists, pages and headers show what it says."""
     held = root.members.values()
-    numbers = [getattr(root, name) for name in _NUMBERS] + [each.bytes for each in held]
-    texts = [root.id, root.reason, root.made_by, root.portal_version, *(each.sha256 for each in held)]
-    if not all(isinstance(each, int) and each >= 0 for each in numbers):
+    if not all(map(_is_number, (getattr(root, name) for name in _NUMBERS))) or 0 in (root.format, root.schema):
         raise ValueError("a number is none")
-    if not all(isinstance(each, str) for each in texts):
+    if not all(map(_is_member, held)):
+        raise ValueError("a member is none")
+    if not all(map(_is_text, (root.id, root.reason, root.made_by, root.portal_version))):
         raise ValueError("a text is none")
-    if not set(root.entity_types) <= set(ENTITY_TYPES) or None in (root.begun_at.tzinfo, root.created_at.tzinfo):
-        raise ValueError("unknown entity types, or times without a zone")
+    if not set(root.entity_types) <= set(ENTITY_TYPES) or len(set(root.entity_types)) < len(root.entity_types):
+        raise ValueError("unknown entity types, or one twice")
+    if not all(each.tzinfo and 1970 <= each.year < 9999 for each in (root.begun_at, root.created_at)):
+        raise ValueError("a time without a zone, or one that other zones have no name for")
     return root
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_NUMBER
+
+
+def _is_text(value: object) -> bool:
+    """Without what could not be shown, a lone surrogate say."""
+    return isinstance(value, str) and len(value) <= _MOST_TEXT and value.isprintable()
+
+
+def _is_member(each: Member) -> bool:
+    is_hash = isinstance(each.sha256, str) and _SHA256.fullmatch(each.sha256) is not None
+    return is_hash and _is_number(each.bytes) and (each.lines is None or _is_number(each.lines))
 
 
 def _name(name: str) -> str:

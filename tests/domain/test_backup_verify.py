@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,6 +199,42 @@ async def test_foreign_roots_are_told_as_such(place: Folder) -> None:
         assert names(await verified(place, root)) == [key]
     states = [each.state for each in await list_backups(place)]
     assert sorted(states) == ["damaged"] * 3 + ["foreign"] * 3
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if isinstance(value, Member) else value.isoformat()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"bytes": 10**400},
+        {"images": True},
+        {"lost": -1},
+        {"format": 0},
+        {"made_by": "\ud800"},
+        {"made_by": "x" * 501},
+        {"reason": "a\r\nb"},
+        {"format": 2, "portal_version": "\ud800"},
+        {"created_at": datetime.max.replace(tzinfo=UTC)},
+        {"begun_at": datetime.min.replace(tzinfo=UTC)},
+        {"entity_types": (TYPE, TYPE)},
+        {"members": {"audit.jsonl": Member("../x", 0)}},
+        {"members": {"audit.jsonl": Member("0" * 64, 0, lines=-1)}},
+        {"members": {"audit.jsonl": Member("0" * 64, 0, lines="1")}},  # pyright: ignore[reportArgumentType] - on purpose
+    ],
+    ids=str,
+)
+async def test_no_root_can_say_what_no_page_could_show(place: Folder, facts: dict[str, Any]) -> None:
+    at = folder(place)
+    root = forge(at, some_bytes(1))
+    said = json.loads(root.encoded().splitlines()[0]) | json.loads(json.dumps(facts, default=_plain))
+    line = json.dumps(said).encode() + b"\n"
+    (at / folder_of(root.id) / ROOT).write_bytes(line + json.dumps({"sha256": sha256_of(line)}).encode() + b"\n")
+    (seen,) = await list_backups(place)
+    assert seen.state == "foreign"
+    assert seen.message
+    assert "\ud800" not in seen.message
 
 
 async def test_a_root_that_was_renamed_into_another_folder_is_named(place: Folder) -> None:
