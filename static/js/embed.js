@@ -19,7 +19,7 @@ const go = (n) => {
     words.innerText = `${at + 1} of ${links.length} ${link.title}`;
   } else {
     track.scrollLeft = track.clientWidth * at;
-    link.closest("li").querySelector(`[rel="${document.activeElement.rel}"]`)?.focus({ preventScroll: true });
+    link.closest("li").querySelector(`[rel="${document.activeElement.rel}"]`)?.focus({ preventScroll: 1 });
   }
 };
 const show = (n) =>
@@ -32,26 +32,21 @@ const show = (n) =>
 onresize = () => box?.open && show(at);
 onclick = (e) => {
   if (e.ctrlKey || e.metaKey || e.shiftKey) return;
-  const link = e.target.closest("a");
-  const step = e.target.closest("button")?.value;
+  const link = e.target.closest("a"),
+    step = e.target.closest("button")?.value;
   if (step) go(at + +step);
   else if (box?.open) box.close();
-  else if (box && link) {
-    link.hash ? go(link.hash.slice(2) - 1) : show(links.indexOf(link));
-    return false;
-  }
+  else if (box && link) return !!(link.hash ? go(link.hash.slice(2) - 1) : show(links.indexOf(link)));
 };
-onkeydown = ({ key }) => {
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
-  if (!step || !(track || box?.open)) return;
-  go(at + step);
-  return false;
+onkeydown = (e) => {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[e.key];
+  if (step && !e.altKey && !e.metaKey && (track || box?.open)) return !!go(at + step);
 };
 if (track) track.onscroll = () => {
   at = Math.round(track.scrollLeft / track.clientWidth);
   links[at].lastElementChild.sizes = "100vw";
-  dots.forEach((a, n) => (a.ariaCurrent = n === at || null));
+  dots.forEach((a, n) => a.ariaCurrent = n == at || null);
 };
-onmessage = ({ data }) => (data?.print ? load : tell)();
+onmessage = (e) => (e.data?.print ? load : tell)();
 onload = () => (self.requestIdleCallback ?? setTimeout)(load);
 new ResizeObserver(tell).observe(main);
