@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from uuid import UUID
 
@@ -41,8 +41,11 @@ REQUIRED: Final = {
 }
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _HASH: Final = re.compile(r"\\x[0-9a-f]{64}", re.ASCII)
+_AMOUNT: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)  # as PostgreSQL writes it
 _OF: Final = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8})", re.ASCII)
 _PLACEHOLDER: Final = re.compile(r"data:image/(webp|png|jpeg);base64,[A-Za-z0-9+/=]{1,20000}", re.ASCII)
+_MOST_DEPTH: Final = 64  # levels of JSON
+_UNSHOWN: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _MOST_NUMBER: Final = 999_999_999  # of a version or rendering: keys have nine digits
 _MEDIA_TYPES: Final = {each.extension: each.media_type for each in FORMATS}
 
@@ -61,12 +64,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_amount(value: Any) -> bool:
-    if not isinstance(value, str) or len(value) > 60:
-        return False
-    try:
-        return Decimal(value).is_finite()
-    except InvalidOperation:
-        return False
+    return isinstance(value, str) and _AMOUNT.fullmatch(value) is not None
 
 
 def _is_uuid(value: Any) -> bool:
@@ -84,27 +82,30 @@ def _is_day(value: Any) -> bool:
 
 
 def _is_moment(value: Any) -> bool:
+    """One that every zone has a name for."""
     try:
-        return isinstance(value, str) and dt.datetime.fromisoformat(value).tzinfo is not None
+        moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return False
+    return moment is not None and moment.tzinfo is not None and 1 < moment.year < dt.MAXYEAR
 
 
 def _is_json(value: Any) -> bool:
-    """As PostgreSQL holds it: no NUL, no lone surrogate, no NaN, whatever depth."""
+    """As PostgreSQL holds it: no NUL, no lone surrogate, no NaN; and not so deep that a reader gives up."""
     try:
         text = json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
         return False
-    return ("\\u0000" not in text and "\\ud" not in text) or _is_plain(value)
+    is_short = text.count("[") + text.count("{") <= _MOST_DEPTH
+    return (is_short and "\\u0000" not in text and "\\ud" not in text) or _is_plain(value, _MOST_DEPTH)
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any, depth: int) -> bool:
     if isinstance(value, str):
         return _is_text(value)
     if isinstance(value, Mapping):
-        return all(_is_text(name) and _is_plain(each) for name, each in value.items())
-    return all(map(_is_plain, value)) if isinstance(value, list) else True
+        return depth > 0 and all(_is_text(name) and _is_plain(each, depth - 1) for name, each in value.items())
+    return depth > 0 and all(_is_plain(each, depth - 1) for each in value) if isinstance(value, list) else True
 
 
 def _texts(most: int | None) -> Check:
@@ -182,7 +183,7 @@ def _entity(entity_type: str, line: Line) -> str | None:
         "id": is_entity_id(line["id"]),
         "name": bool(line["name"]),
         "parent_type": parent_type is None or parent_type in ENTITY_TYPES,
-        "parent_id": parent_id is None or is_entity_id(parent_id),
+        "parent_id": (parent_id is None) == (parent_type is None) and (parent_id is None or is_entity_id(parent_id)),
         "attributes": isinstance(line.get("attributes", {}), dict),
     }
     return _first_wrong(checks, line)
@@ -198,7 +199,7 @@ def _bytes(entity_type: str, line: Line) -> str | None:
         "version": 0 < line["version"] <= _MOST_NUMBER,
         "rendering": 0 < line["rendering"] <= _MOST_NUMBER,
         "placeholder": line.get("placeholder") is None or _PLACEHOLDER.fullmatch(line["placeholder"]) is not None,
-        "filename": bool(line["filename"]) and line["filename"].isprintable(),
+        "filename": _is_filename(line["filename"]),
         "edits": _are_edits(line.get("edits", {})),
         "focal_x": _is_point(line.get("focal_x"), line.get("focal_y")),
         "renditions": line["renditions"] == {} or _is_set(line["renditions"]),
@@ -214,7 +215,7 @@ def _image(entity_type: str, line: Line) -> str | None:
         "sort_order": (line.get("sort_order") is None) == is_trashed and (line.get("sort_order") or 0) >= 0,
         "is_primary": not (is_trashed and line.get("is_primary")),
         "attributes": isinstance(line.get("attributes", {}), dict),
-        "error": line.get("error") is None or isinstance(line["error"], dict),
+        "error": line.get("error") is None or _is_error(line["error"]),
         "renditions": line["status"] != "ready" or line["renditions"] != {},
     }
     return _first_wrong(checks, line)
@@ -255,6 +256,17 @@ def _first_wrong(checks: Mapping[str, bool], line: Line) -> str | None:
     return next(
         (f"“{name}” cannot be {_shown(line.get(name))}" for name, is_right in checks.items() if not is_right), None
     )
+
+
+def _is_filename(value: str) -> bool:
+    """As `clean_filename` leaves it: what joins the parts of one emoji stays."""
+    return bool(value) and all(
+        sign == "\u200d" or (sign not in "/\\" and unicodedata.category(sign) not in _UNSHOWN) for sign in value
+    )
+
+
+def _is_error(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("code", "message"))
 
 
 def _is_point(x: Any, y: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
+import functools
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from portal.backups.upgrades import upgrade_from
 from portal.entities.kinds import EntityRef
 from portal.errors import DiskFull, Forbidden, NotFound, Running, Unavailable
 from portal.gallery.tasks import purge_objects
+from portal.imaging.formats import clean_filename
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
 from portal.jobs.keeping import IN_PLACE
@@ -82,12 +84,20 @@ HOSTILE: list[tuple[str, Change, str]] = [
     (layout.IMAGES, says(attributes={"a": {"b": "\ud800"}}), "attributes"),
     (layout.IMAGES, says(created_at="yesterday"), "created_at"),
     (layout.IMAGES, says(filename="x" * 201), "filename"),
+    (layout.IMAGES, says(filename="a\r\nX-Evil: 1.jpg"), "filename"),
+    (layout.IMAGES, says(filename="../a.jpg"), "filename"),
+    (layout.IMAGES, says(filename="gpj.\u202eexe"), "filename"),
+    (layout.IMAGES, says(created_at="9999-12-31T23:59:59-14:00"), "created_at"),
+    (layout.IMAGES, says(error={"code": 7}), "error"),
+    (layout.IMAGES, says(exif=functools.reduce(lambda inner, _: {"a": [inner]}, range(200), {})), "exif"),
     (layout.IMAGES, says(owner="root"), "owner"),
     (layout.IMAGES, of_set, "renditions"),
     (layout.IMAGES, says(entity="BOWL"), "BOWL"),
     (layout.IMAGES, lambda line: line.pop("version"), "version"),
     (layout.ENTITIES, says(type="invoices"), "type"),
     (layout.ENTITIES, says(id="a/b"), "id"),
+    (layout.ENTITIES, says(parent_type="categories"), "parent_id"),
+    (layout.ENTITIES, says(total="1E+131000"), "total"),
     (layout.ENTITIES, lambda line: json.dumps(line).encode() + b"\n", "twice"),
     (layout.VERSIONS, says(extension="html"), "extension"),
     (layout.VERSIONS, says(version=77), "versions.jsonl"),
@@ -111,6 +121,13 @@ async def test_hostile_rows_are_refused_by_name_and_line(bench: Bench, root: Roo
         assert word in words, (manifest, word, words)
         assert "line 1" in words or word in ("BOWL", "twice", "versions.jsonl"), words
         place.write_bytes(sound)
+
+
+async def test_whatever_name_a_picture_may_have_here_it_may_have_in_a_backup(bench: Bench, root: Root) -> None:
+    name = clean_filename("fam\U0001f468\u200d\U0001f469\u200d\U0001f467 \u0644\u0627 ½.jpg")
+    assert "\u200d" in name
+    plan = await bench.ask(rewrite(bench, root, layout.IMAGES, says(filename=name)), dry_run=True)
+    assert plan.images.conflict == 1
 
 
 def _none_but_bytes(value: Any) -> bytes | None:
