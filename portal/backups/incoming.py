@@ -44,6 +44,7 @@ _HASH: Final = re.compile(r"\\x[0-9a-f]{64}", re.ASCII)
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)  # as PostgreSQL writes it
 _OF: Final = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8})", re.ASCII)
 _PLACEHOLDER: Final = re.compile(r"data:image/(webp|png|jpeg);base64,[A-Za-z0-9+/=]{1,20000}", re.ASCII)
+_MOST_SIDE: Final = 65_535  # pixels
 _MOST_DEPTH: Final = 64  # levels of JSON
 _UNSHOWN: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _MOST_NUMBER: Final = 999_999_999  # of a version or rendering: keys have nine digits
@@ -87,7 +88,7 @@ def _is_moment(value: Any) -> bool:
         moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return False
-    return moment is not None and moment.tzinfo is not None and 1 < moment.year < dt.MAXYEAR
+    return moment is not None and moment.tzinfo is not None and 1900 <= moment.year < dt.MAXYEAR
 
 
 def _is_json(value: Any) -> bool:
@@ -194,7 +195,8 @@ def _bytes(entity_type: str, line: Line) -> str | None:
         "extension": line["extension"] in _MEDIA_TYPES,
         "media_type": line["media_type"] == _MEDIA_TYPES.get(line["extension"]),
         "sha256": _SHA256.fullmatch(line["sha256"]) is not None,
-        **{name: line[name] > 0 for name in ("bytes", "width", "height")},
+        "bytes": line["bytes"] > 0,
+        **{name: 0 < line[name] <= _MOST_SIDE for name in ("width", "height")},
         "frames": line.get("frames", 1) > 0,
         "version": 0 < line["version"] <= _MOST_NUMBER,
         "rendering": 0 < line["rendering"] <= _MOST_NUMBER,
@@ -293,7 +295,8 @@ def _is_set(value: Any) -> bool:
 def _is_item(item: Any) -> bool:
     if not isinstance(item, dict) or set(item) != {"width", "height", "bytes", "sha256", "media_type"}:
         return False
-    sizes = all(_is_whole(item[name], 2**31 - 1) and item[name] > 0 for name in ("width", "height", "bytes"))
+    most = {"width": _MOST_SIDE, "height": _MOST_SIDE, "bytes": 2**31 - 1}
+    sizes = all(_is_whole(item[name], limit) and item[name] > 0 for name, limit in most.items())
     is_hash = isinstance(item["sha256"], str) and _SHA256.fullmatch(item["sha256"]) is not None
     return sizes and is_hash and item["media_type"] == "image/jpeg"
 

@@ -77,6 +77,8 @@ HOSTILE: list[tuple[str, Change, str]] = [
     (layout.IMAGES, says(media_type="text/html"), "media_type"),
     (layout.IMAGES, says(status="sold"), "status"),
     (layout.IMAGES, says(width="7"), "width"),
+    (layout.IMAGES, says(width=2**31 - 1, height=1), "width"),
+    (layout.IMAGES, says(created_at="0002-01-01T00:00:00+00:00"), "created_at"),
     (layout.IMAGES, says(placeholder="javascript:alert(1)"), "placeholder"),
     (layout.IMAGES, says(edits={"rotate": 45}), "edits"),
     (layout.IMAGES, says(focal_x=2.0, focal_y=0.5), "focal_x"),
