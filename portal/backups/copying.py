@@ -126,10 +126,9 @@ def _key(wanted: Wanted) -> str:
 
 
 def _line(each: Wanted, lost: Mapping[str, str]) -> str:
-    said = {"sha256": each.sha256, "bytes": each.bytes, "key": each.key}
-    if each.sha256 in lost:
-        said["lost"] = lost[each.sha256]
-    return json.dumps(said)
+    """None of what is said needs to be escaped but the reason."""
+    said = f'"sha256": "{each.sha256}", "bytes": {each.bytes}, "key": "{each.key}"'
+    return f'{{{said}, "lost": {json.dumps(lost[each.sha256])}}}' if each.sha256 in lost else f"{{{said}}}"
 
 
 def _chunks(entity_type: str, path: Path) -> Iterator[list[Wanted]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from portal.storage.keys import original_key, rendition_key
 
 AT_ONCE: Final = 1000
 WANTED: Final = "wanted.tsv"  # of each type, beside its manifests: SHA-256, bytes, key
+_SORTED_IN_MEMORY: Final = "SET LOCAL work_mem = '64MB'"
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ async def take_snapshot(folder: Path, entity_types: Sequence[str], report: Repor
     """Of these types, in spool files below `folder`. Raises Unavailable, DiskFull."""
     async with database.snapshot() as connection:
         taken = Snapshot(folder, entity_types, await connection.fetchval("SELECT now()"))
+        await connection.execute(_SORTED_IN_MEMORY)
         for entity_type in entity_types:
             for kind in rows.OF_TYPE:
                 name = f"{entity_type}/{kind.manifest}"
@@ -52,9 +55,10 @@ async def take_snapshot(folder: Path, entity_types: Sequence[str], report: Repor
 
 async def _spool(taken: Snapshot, name: str, report: Report, connection: Any, select: str, *values: str) -> Member:
     with Spool(taken.folder / name) as spool:
-        async for found in _batches(connection, select, *values):
-            await asyncio.to_thread(_add, spool, found, _line)
-            await report(len(taken.manifests), None)
+        async with aclosing(_batches(connection, select, *values)) as batches:
+            async for found in batches:
+                await asyncio.to_thread(_add, spool, found, _line)
+                await report(len(taken.manifests), None)
     await report(len(taken.manifests) + 1, None)
     return spool.member
 
@@ -65,10 +69,11 @@ async def _spool_wanted(taken: Snapshot, entity_type: str, report: Report, conne
         return f"{row['sha256']}\t{row['bytes']}\t{_key(entity_type, row)}"
 
     with Spool(taken.folder / entity_type / WANTED) as spool:
-        async for found in _batches(connection, rows.OBJECTS, entity_type):
-            taken.objects += len(found)
-            await asyncio.to_thread(_add, spool, found, wanted)
-            await report(len(taken.manifests), None)
+        async with aclosing(_batches(connection, rows.OBJECTS, entity_type)) as batches:
+            async for found in batches:
+                taken.objects += len(found)
+                await asyncio.to_thread(_add, spool, found, wanted)
+                await report(len(taken.manifests), None)
 
 
 def _key(entity_type: str, row: Any) -> str:
@@ -85,11 +90,17 @@ def _add(spool: Spool, found: Sequence[Any], text: Callable[[Any], str]) -> None
     spool.add(map(text, found))
 
 
-async def _batches(connection: Any, select: str, *values: str) -> AsyncIterator[list[Any]]:
-    """By a cursor of the server's, so that neither side holds them all."""
+async def _batches(connection: Any, select: str, *values: str) -> AsyncGenerator[list[Any]]:
+    """By a cursor of the server's, so that neither side holds them all; while one is written, the next one is on its way."""
     cursor = await connection.cursor(select, *values)
-    while found := await cursor.fetch(AT_ONCE):
-        yield found
+    ahead = asyncio.create_task(cursor.fetch(AT_ONCE))
+    try:
+        while found := await ahead:
+            ahead = asyncio.create_task(cursor.fetch(AT_ONCE))
+            yield found
+    finally:
+        ahead.cancel()
+        await asyncio.gather(ahead, return_exceptions=True)
 
 
 def chosen(entity_types: Sequence[str]) -> tuple[str, ...]:

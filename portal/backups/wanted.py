@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MISSING: Final = "The bytes of this picture are missing from the store."
 CHANGED: Final = "The bytes are no longer what they were."
 UNREADABLE: Final = "The disk cannot read these bytes any more."
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """Bytes that a backup needs: by SHA-256, and where in the portal's store they lie."""
 
     entity_type: str
