@@ -50,6 +50,9 @@ class ShakyDisk(Disk):
         if name == "fsync":
             self.unsynced.discard(_inode(first))
             self.made = {folder: parent for folder, parent in self.made.items() if parent != _inode(first)}
+        elif name == "syncfs":
+            self.unsynced.clear()
+            self.made.clear()
         elif name == "write":
             self.unsynced.add(_inode(first))
         elif name == "mkdir":
