@@ -25,7 +25,7 @@ from portal.storage.keys import TEMP
 from portal.storage.look import is_unreadable
 from portal.storage.store import LOST, Store
 
-DRAFT: Final = "backup-"  # what the names of objects begin with until they are whole: nobody but a backup has such
+DRAFTS: Final = "batch-"  # what the names of objects begin with until they are whole, where who writes does not say
 SYNCS: Final = 8  # at once: the disk answers them together
 _PIECE: Final = 1024 * 1024
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -34,14 +34,14 @@ _AGAIN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER: Final = _AGAIN | os.O_DIRECTORY
 
 
-def take_many(target: Store, source: Store, wanted: Sequence[Wanted]) -> list[Lost]:
+def take_many(target: Store, source: Store, wanted: Sequence[Wanted], drafts: str = DRAFTS) -> list[Lost]:
     """All but the lost ones are durable under their names when this returns. Blocks: run it in a thread.
 
     Raises DiskFull, Unavailable; then no draft is left.
     """
     lost: list[Lost] = []
     with plain_words(target.what), contextlib.ExitStack() as stack:
-        batch = _Batch(target, stack)
+        batch = _Batch(target, stack, drafts)
         for each in wanted:
             draft = batch.draft(object_key(each.entity_type, each.sha256))
             reason = _copied(each, source, target, batch.temp, draft)
@@ -52,10 +52,10 @@ def take_many(target: Store, source: Store, wanted: Sequence[Wanted]) -> list[Lo
     return lost
 
 
-def put_files(target: Store, files: Iterable[tuple[str, Path]]) -> None:
+def put_files(target: Store, files: Iterable[tuple[str, Path]], drafts: str = DRAFTS) -> None:
     """Files of any length by their keys, durable when this returns. Blocks. Raises DiskFull, Unavailable."""
     with plain_words(target.what), contextlib.ExitStack() as stack:
-        batch = _Batch(target, stack)
+        batch = _Batch(target, stack, drafts)
         for key, path in files:
             _copy(path, target, batch.temp, batch.draft(key))
         batch.name_all()
@@ -77,15 +77,15 @@ def put_pieces(target: Store, items: Iterable[tuple[str, bytes]]) -> None:
 class _Batch:
     """Drafts on their way to their names; what has none at the end of `stack` is removed."""
 
-    def __init__(self, target: Store, stack: contextlib.ExitStack) -> None:
-        self.target, self.disk, self._stack = target, target.disk, stack
+    def __init__(self, target: Store, stack: contextlib.ExitStack, drafts: str = DRAFTS) -> None:
+        self.target, self.disk, self._stack, self._drafts = target, target.disk, stack, drafts
         self.temp = target.open_folder(stack, (TEMP,), make=True)
         self._keys: dict[str, str] = {}  # of drafts
         self._spoilt: list[str] = []
         stack.callback(lambda: target.unlink_all(self.temp, [*self._spoilt, *self._keys]))
 
     def draft(self, key: str) -> str:
-        name = f"{DRAFT}{uuid4()}.part"
+        name = f"{self._drafts}{uuid4()}.part"
         self._keys[name] = key
         return name
 

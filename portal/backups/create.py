@@ -18,7 +18,6 @@ from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.backups import layout
-from portal.backups.bulk import DRAFT
 from portal.backups.copying import Copied, Copying
 from portal.backups.destination import Destination, Folder, destination_of, put_files
 from portal.backups.explained import explained
@@ -27,11 +26,14 @@ from portal.backups.in_use import backups_in_use
 from portal.backups.root import Member, Reason, Root
 from portal.backups.snapshot import WANTED, Snapshot, chosen, take_snapshot
 from portal.backups.spool import Spool, spool_folder
+from portal.errors import Unavailable
+from portal.gallery.tasks import purge_objects
 from portal.jobs import alone as turns
 from portal.jobs.alone import Hold, alone, refuse_while_running
 from portal.jobs.keeping import objects_in_place
-from portal.jobs.progress import Report, no_report
+from portal.jobs.progress import Later, Report, no_report
 from portal.settings import ENTITY_TYPES, Settings
+from portal.storage.cache import Cache
 from portal.storage.keys import TEMP
 from portal.storage.store import Store
 
@@ -58,10 +60,10 @@ async def create_backup(
     """
     types = chosen(entity_types)
     destination = destination_of(settings)
-    async with _turn(for_restore) as holds:
-        await store.check_marker()
+    await store.check_marker()
+    async with _turn(settings, store, for_restore) as holds:
         await destination.open_root()
-        await _sweep(destination)
+        await _sweep(destination, f"backup-{await portal_id()}-")
         begun = datetime.now(UTC)
         making = _Making(destination, layout.new_id(begun), types, reason, actor)
         await making.begin(begun)
@@ -77,23 +79,32 @@ async def create_backup(
 
 
 @contextlib.asynccontextmanager
-async def _turn(for_restore: bool) -> AsyncIterator[list[Hold]]:
+async def _turn(settings: Settings, store: Store, for_restore: bool) -> AsyncIterator[list[Hold]]:
     async with contextlib.AsyncExitStack() as stack:
         holds = [await stack.enter_async_context(alone(turns.BACKUP))]
         holds.append(await stack.enter_async_context(backups_in_use()))
         if not for_restore:
             await refuse_while_running(turns.RESTORE)
+            await _purge_first(settings, store)
             holds.append(await stack.enter_async_context(objects_in_place()))
         yield holds
 
 
-async def _sweep(destination: Destination) -> None:
-    """Drafts of a killed one; and what it had named is on the disk before anything refers to it."""
+async def _purge_first(settings: Settings, store: Store) -> None:
+    """What was deleted goes now: else backups that follow each other closely would keep it for ever."""
+    with contextlib.suppress(Later, Unavailable):  # the worker tries again; a backup does not depend on it
+        await purge_objects({}, store=store, cache=Cache(settings.cache_dir))
+
+
+async def _sweep(destination: Destination, drafts: str) -> None:
+    """What a killed one left, by its name; of others (another portal, an archive that arrives) only what is old. And what it
+    had named is on the disk before anything refers to it."""
     if isinstance(destination, Folder):
+        destination.drafts = drafts
         await destination.settle()
     limit = datetime.now(UTC) - _LEFT_OVER
     async for entries in destination.listed(TEMP):
-        left = [each for each in entries if each.key.startswith(f"{TEMP}/{DRAFT}") or each.modified_at < limit]
+        left = [each for each in entries if each.key.startswith(f"{TEMP}/{drafts}") or each.modified_at < limit]
         if left:
             await destination.delete([each.key for each in left])
 

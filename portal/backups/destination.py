@@ -93,6 +93,7 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.store = Store(root, what="backups")
+        self.drafts = bulk.DRAFTS  # whose they are, for who finds them after a kill
 
     @property
     def words(self) -> str:
@@ -141,11 +142,11 @@ class Folder:
 
     async def put_files(self, files: Sequence[tuple[str, Path]]) -> None:
         await self.check()
-        await asyncio.to_thread(bulk.put_files, self.store, files)
+        await asyncio.to_thread(bulk.put_files, self.store, files, self.drafts)
 
     async def take(self, source: Store, wanted: Sequence[Wanted]) -> list[Lost]:
         await self.check()
-        lost = await asyncio.to_thread(bulk.take_many, self.store, source, wanted)
+        lost = await asyncio.to_thread(bulk.take_many, self.store, source, wanted, self.drafts)
         if any(each.reason == MISSING for each in lost):
             await source.check_marker()  # of a disk that is not mounted nothing is known to be missing
         return lost

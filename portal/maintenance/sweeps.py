@@ -100,10 +100,11 @@ async def sweep_objects(store: Store, grace: timedelta, *, dry_run: bool) -> Asy
             continue
         missed = await missed_of([*suspects, *leftovers], store)
         async with database.transaction():
+            if not dry_run:
+                await refuse_while_kept()  # first: what a restore brings has its row by the time that we ask
             leftovers += await orphaned_of(await without_arrivals(suspects))  # asked again: some have their row by now
             going = [entry for entry in leftovers if entry.key not in missed]
             if going and not dry_run:
-                await refuse_while_kept()
                 await store.delete(entry.key for entry in going)
         yield Looked(len(chunk), going, len(leftovers) - len(going))
 

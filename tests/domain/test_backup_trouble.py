@@ -14,6 +14,7 @@ from portal import database
 from portal.audit.actors import SYSTEM
 from portal.backups import copying, create
 from portal.backups.destination import Folder
+from portal.backups.identity import portal_id
 from portal.backups.listing import list_backups
 from portal.backups.spool import FOLDER
 from portal.errors import DiskFull, PortalError, Running, Unavailable
@@ -111,6 +112,20 @@ async def test_what_is_deleted_while_objects_are_kept_goes_after_that(vault: Vau
     assert waiting == 1
     await purge_objects({}, store=store)
     assert len(files_of(store.root)) == 1  # the marker
+
+
+async def test_what_was_deleted_during_a_backup_goes_before_the_next_one_begins(vault: Vault) -> None:
+    """However closely they follow each other."""
+    image_id = await vault.studio.add(await make_entity())
+
+    async def report(done: int, total: int | None) -> None:
+        if total is None and await database.fetch_value("SELECT EXISTS (SELECT FROM image)"):
+            await delete_image(image_id, actor=SYSTEM, deletes_per_hour=0)
+
+    assert (await vault.create(report=report)).lost == 0
+    assert len(files_of(vault.studio.store.root)) > 1
+    await vault.create()
+    assert len(files_of(vault.studio.store.root)) == 1  # the marker
 
 
 async def test_no_sweep_takes_what_a_backup_needs(vault: Vault) -> None:
@@ -226,15 +241,18 @@ async def test_a_destination_that_goes_away_is_said_and_nothing_is_written_into_
     assert set(files_of(vault.root)) == set(before) - {".portal-root"}
 
 
+THEIRS = ("backup-0123456789abcdef-x.part", "batch-x.part", "x.part")
+
+
 async def test_a_killed_ones_drafts_and_spool_are_swept(vault: Vault) -> None:
+    """But no draft of just now that is another portal's, or an arriving archive's."""
     await vault.create()
-    draft = vault.root / "temp" / "backup-half.part"
-    draft.write_bytes(b"half")
-    fresh = vault.root / "temp" / "somebody-elses.part"
-    fresh.write_bytes(b"on its way")
+    draft, *others = (vault.root / "temp" / name for name in (f"backup-{await portal_id()}-x.part", *THEIRS))
+    for each in (draft, *others):
+        each.write_bytes(b"half")
     spool = vault.config.data_dir / FOLDER / "rest"
     spool.mkdir(parents=True)
     await vault.create()
     assert not draft.exists()
-    assert fresh.exists()
+    assert [each for each in others if not each.exists()] == []
     assert not spool.exists()
