@@ -75,7 +75,7 @@ def _read_image_id(value: Any) -> str:
     try:
         return str(UUID(value))
     except (ValueError, TypeError, AttributeError) as error:
-        raise FormError({"image_id": "This is no picture's id."}) from error
+        raise FormError({"image_id": "This is no picture's id: it stands at the end of its page's address."}) from error
 
 
 _READ: Final = {"entity_types": read_types, "entity": _read_entity, "image_id": _read_image_id}

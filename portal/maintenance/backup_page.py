@@ -119,6 +119,8 @@ def wish_of(id: str, wishes: dict[str, Any]) -> dict[str, Any]:
             raise FormError({"types": "Choose at least one type."})
         return sent | {"entity_types": wishes["types"]}
     if what == "entity":
+        if not wishes["entity_id"].strip():
+            raise FormError({"entity": "Give its ID or SKU: it stands at the end of its page's address."})
         return sent | {"entity": {"type": wishes["entity_type"], "id": wishes["entity_id"].strip()}}
     if what == "image":
         return sent | {"image_id": wishes["image_id"].strip().rstrip("/").rpartition("/")[2]}

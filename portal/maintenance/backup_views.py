@@ -167,7 +167,7 @@ def _badge(backup: BackupView) -> tuple[str, str]:
         return _STATES[backup.state]
     if backup.wrong:
         return "Damaged", "bad"
-    return ("Verified", "ok") if backup.verified_at is not None else ("Complete", "")
+    return ("Verified", "ok") if backup.verified_at is not None and not backup.verified_quick else ("Complete", "")
 
 
 def why_in_words(reason: str) -> str:

@@ -62,7 +62,7 @@ _RESULTS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
     ),
     "backup_verify": (
         ("objects", "object", "objects"),
-        ("faults", "member wrong", "members wrong"),
+        ("faults", "file wrong", "files wrong"),
         ("lost", "lost before", "lost before"),
     ),
     "backup_prune": (

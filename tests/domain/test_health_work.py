@@ -193,7 +193,7 @@ async def test_a_damaged_backup_calls_somebody_until_it_is_gone(here: Here):
     await keep_mark(new, Mark(now, quick=False, wrong=2, first=("customers/objects/ab/abc",)))
     found = await check(here, "backup")
     assert (found.severity, found.value) == ("critical", 2)
-    assert found.detail == f"Backup {new} is damaged: 2 members wrong, customers/objects/ab/abc first."
+    assert found.detail == f"Backup {new} is damaged: 2 files wrong: customers/objects/ab/abc first."
     assert found.recommendation is not None
     assert found.recommendation.route == "backups:create"
     await keep_mark(new, Mark(now, quick=False, wrong=0))

@@ -87,9 +87,19 @@ def test_a_backup_is_made_read_whole_and_when_damaged_says_exactly_where(
     expect(state).to_contain_text("1 file is not what was written", timeout=A_JOB)
     expect(state).to_contain_text(name)
     check(page, axe)
-    page.get_by_role("link", name="Backups").last.click()
+    page.get_by_role("button", name="Quick look").click()
+    expect(state).to_contain_text("Its bytes were not read", timeout=A_JOB)
+    expect(state).to_contain_text(name)  # what reading them has found is not taken back by that
+    page.get_by_role("button", name="See what it would do").click()
+    expect(page.get_by_text("the backup is damaged")).to_be_visible(timeout=A_JOB)
+    page.set_viewport_size({"width": 320, "height": 700})
+    for path in ("", "/maintenance/backups", "/maintenance"):
+        if path:
+            page.goto(f"{fresh_portal.url}{path}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
+    page.goto(f"{fresh_portal.url}/maintenance/backups")
     expect(listed).to_contain_text("Damaged")
-    expect(listed).to_contain_text(name)
+    expect(listed).to_contain_text("1 file is not what was written")
 
 
 def test_a_deleted_gallery_comes_back_from_its_backup_by_keys_alone(

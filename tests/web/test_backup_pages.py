@@ -16,6 +16,7 @@ from litestar import Litestar
 from portal import database
 from portal.backups.archive import archive_of
 from portal.backups.drill_mark import mark_failed, mark_good
+from portal.backups.verify import verify_backup
 from portal.jobs import alone as turns
 from portal.jobs.alone import alone
 from portal.storage.store import MARKER
@@ -178,6 +179,22 @@ async def test_before_a_restore_stands_its_plan_and_then_the_password(
     assert json.loads(asked)["dry_run"] is False
     under_way = (await world.person.get(right.headers["location"])).text
     assert "If anything fails, all is as it was" in under_way
+    await database.execute(
+        "UPDATE job SET state = 'succeeded', finished_at = now(), result = $1::jsonb", json.dumps(result)
+    )
+    assert "Item NOWHERE: 5 changes." in (await world.person.get(right.headers["location"])).text
+    why = {"code": "not_found", "message": "This backup does not hold inventory_items/NOWHERE."}
+    await database.execute("UPDATE job SET state = 'failed', result = NULL, error = $1::jsonb", json.dumps(why))
+    failed = (await world.person.get(run)).text
+    assert ("NOWHERE. Nothing was changed." in failed, f"{PAGES}/{backup.id}#restore" in failed) == (True, True)
+
+
+async def test_a_quick_look_is_no_proof(admin: httpx.AsyncClient, folder: Path) -> None:
+    backup = forge(folder, some_bytes(1))
+    for quick, badge in ((True, "Complete"), (False, "Verified")):
+        await verify_backup(destination=await opened(folder), backup_id=backup.id, quick=quick)
+        page = (await admin.get(f"{PAGES}/{backup.id}")).text
+        assert [word for word in ("Complete", "Verified") if f"{word}</span>" in page] == [badge]
 
 
 async def test_a_script_with_a_session_is_asked_for_the_password_too(world: World, folder: Path) -> None:
@@ -198,7 +215,8 @@ async def test_a_script_with_a_session_is_asked_for_the_password_too(world: Worl
     ("fields", "words"),
     [
         ({"what": "types"}, "Choose at least one type."),
-        ({"what": "entity", "entity_type": "inventory_items", "entity_id": ""}, "There is nothing with this id"),
+        ({"what": "entity", "entity_type": "inventory_items", "entity_id": ""}, "Give its ID or SKU"),
+        ({"what": "entity", "entity_type": "inventory_items", "entity_id": "a b"}, "There is nothing with this id"),
         ({"what": "image", "image_id": "x"}, "This is no picture"),
         ({"what": "rust"}, "Choose what shall be restored."),
         ({"what": "all", "on_conflict": "merge"}, "Use skip or replace."),

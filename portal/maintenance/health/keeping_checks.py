@@ -35,8 +35,8 @@ async def check_backup(here: Here) -> Found:
 
 
 def _damaged(backup_id: str, mark: Mark, severity: Severity) -> Found:
-    first = f", {mark.first[0]} first" if mark.first else ""
-    detail = f"Backup {backup_id} is damaged: {count(mark.wrong, 'member')} wrong{first}."
+    first = f": {mark.first[0]}{' first' if mark.wrong > 1 else ''}" if mark.first else ""
+    detail = f"Backup {backup_id} is damaged: {count(mark.wrong, 'file')} wrong{first}."
     words = "Make a new backup: it writes damaged objects anew. Then verify this one again, and look at the disk that it lies on."
     return Found(severity, detail[:600], mark.wrong, "wrong", _back_up(words))
 
