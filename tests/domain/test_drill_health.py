@@ -12,8 +12,8 @@ from portal import database
 from portal.audit.actors import SYSTEM
 from portal.backups.destination import Folder
 from portal.backups.drill_mark import mark_failed, mark_good
-from portal.backups.drill_task import drill_tasks
 from portal.backups.kinds import DRILL
+from portal.backups.tasks import drill_tasks
 from portal.jobs.progress import JobView, get_job, start_job
 from portal.maintenance.health.check import Found, Here
 from portal.maintenance.health.keeping_checks import check_drill
@@ -88,7 +88,9 @@ async def test_its_job_ends_with_what_was_proven_and_turns_red_by_name_when_some
     assert (by_schedule.state, by_schedule.result) == ("succeeded", {"pictures": 0})
     asked = await run_job(bench, ADMIN)
     assert asked.error is not None
-    assert asked.error["message"] == "There is no complete backup yet."
+    assert (
+        asked.error["message"] == "There is no complete backup of all types yet. One of some types is meant by its id."
+    )
     await furnish(studio)
     root = await bench.back_up()
     done = await run_job(bench, ADMIN)

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from portal import database
 from portal.backups.kinds import RESTORE
-from portal.backups.restore_task import restore_tasks
 from portal.backups.root import Root
+from portal.backups.tasks import restore_tasks
 from portal.jobs.progress import get_job, start_job
 from portal.settings import Settings
 from tests.jobs.conftest import RunWorker
