@@ -269,6 +269,15 @@ async def test_lines_that_are_none_are_named_by_their_number(place: Folder, monk
         assert [(each.name, each.detail) for each in found.wrong] == [(key, words)]
 
 
+def test_after_a_line_that_is_none_the_rest_is_counted_and_not_read() -> None:
+    """Else a file of nothing but line ends keeps a processor for hours."""
+    reading = line_rules.Reading()
+    assert reading.feed(b'{"a": 1}\n\n{"b": 2}\n') == [{"a": 1}]
+    assert reading.feed(b'{"c": 3}\n{"d"') == []
+    reading.end()
+    assert (reading.lines, reading.fault) == (4, "line 2 is no JSON object")
+
+
 async def test_rows_that_need_an_unlisted_object_and_counts_that_differ_are_named(place: Folder) -> None:
     at = folder(place)
     root = forge(at, some_bytes(1, 2))
