@@ -152,7 +152,7 @@ def _lines(store: Store, types: list[str], first: int, images: int) -> Iterator[
             *(str(image_id), str(first + entity), f"IMG_{at:07}.jpg", "image/jpeg", "jpg", str(original["bytes"])),
             *("1600", "1200", original["sha256"], "ready", "A mug", "{oak}", "t" if place == 0 else "f"),
             *(str(place), str(place), json.dumps({"of": "1.1", "made_of": made_of, "items": items})),
-            *(str(random.getrandbits(63)), r"\N", moment, moment, ""),
+            *(str(random.getrandbits(63)), r"\N", moment, moment, r"\N"),
         )
         yield "\t".join(values) + "\n"
 
