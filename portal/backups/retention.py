@@ -173,15 +173,24 @@ def _decided(place: _Place, rules: Mapping[str, Sequence[str]], dry_run: bool) -
 async def _prune(found: PruneReport, destination: Destination, hold: Hold, place: _Place, report: Report) -> None:
     await report(0, None)
     if not found.dry_run:
-        for backup_id in (*found.removed, *found.unfinished):
-            await hold.check()
-            await remove_folder(destination, backup_id)
-        await forget_marks([*found.removed, *found.unfinished])
+        await _remove(found, destination, hold)
     await _sweep_temp(found, destination)
     try:
         await _free_objects(found, destination, hold, place, report)
     except (Damaged, Foreign, _Others) as error:
         found.blocked = f"No object is freed: {error}"
+
+
+async def _remove(found: PruneReport, destination: Destination, hold: Hold) -> None:
+    """One after the other: ended on its way, `found` says what went."""
+    removed, unfinished = found.removed, found.unfinished
+    found.removed = found.unfinished = ()
+    for backup_id in (*removed, *unfinished):
+        await hold.check()
+        await remove_folder(destination, backup_id)
+        await forget_marks([backup_id])
+        found.removed += (backup_id,) if backup_id in removed else ()
+        found.unfinished += (backup_id,) if backup_id in unfinished else ()
 
 
 class _Others(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -205,3 +206,26 @@ async def test_nobody_removes_while_somebody_works_on_backups(place: Folder) -> 
         with pytest.raises(Running, match="A pruning of backups"):
             await remove_backup(destination=place, backup_id=root.id, actor=SYSTEM)
     assert (await pruned(place)).removed == ()
+
+
+class Breaking(Folder):
+    """Goes away before the second root is deleted."""
+
+    roots = 0
+
+    async def delete(self, keys: Iterable[str]) -> int:
+        keys = list(keys)
+        self.roots += any(each.endswith(ROOT) for each in keys)
+        if self.roots > 1:
+            raise Unavailable("The disk for backups went away.")
+        return await super().delete(keys)
+
+
+async def test_a_pruning_that_breaks_off_tells_what_went_and_no_more(place: Folder) -> None:
+    made = [forge(place.store.root, some_bytes(day), at=NOW - timedelta(days=day)).id for day in range(1, 6)]
+    with pytest.raises(Unavailable, match="went away"):
+        await pruned(Breaking(place.store.root))
+    said = await database.fetch("SELECT change.after FROM audit_change AS change JOIN audit ON audit.pk = change.audit")
+    left = {view.id for view in await list_backups(place)}
+    assert len(left) == 4
+    assert [json.loads(row["after"])["removed_ids"] for row in said] == [sorted(set(made) - left)]
