@@ -30,6 +30,9 @@ _MOST_BYTES: Final = 16 * 1024 * 1024  # of a batch, in memory
 _PIECES: Final = 512  # of a batch: they share one sync
 _AT_ONCE: Final = 4
 _NAMED: Final = 10  # of what is wrong
+_WAY_OUT: Final = (
+    "Make a new backup: it writes anew what the portal still has. Or restore a part that does not need it."
+)
 Tell = Callable[[int], Awaitable[None]]
 
 # What the staged rows need, once each; pictures that a pin shows and that did not come along are no part of it.
@@ -77,7 +80,8 @@ async def verify_needed(destination: Destination, tell: Tell, *, transact: Trans
     if wrong:
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
         raise Damaged(
-            f"Nothing was restored: the backup is damaged. {'; '.join(wrong[:_NAMED])}{more}.", members=wrong[:1000]
+            f"Nothing was restored: the backup is damaged. {'; '.join(wrong[:_NAMED])}{more}. {_WAY_OUT}",
+            members=wrong[:1000],
         )
 
 

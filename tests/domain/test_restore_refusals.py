@@ -147,6 +147,7 @@ async def test_what_rotted_is_named_before_anything_is_touched(bench: Bench, roo
     await bench.wipe()
     words = await refused(bench, root, Damaged)
     assert f"{image['sha256']} is not what it was" in words
+    assert "Make a new backup" in words
     assert f"{card} is missing" in words
     with pytest.raises(Damaged):
         await bench.ask(root, dry_run=True)
