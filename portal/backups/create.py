@@ -121,6 +121,7 @@ class _Making:
         self._destination, self._types, self._actor = destination, tuple(types), actor
 
     async def begin(self, now: datetime) -> None:
+        self._portal = await portal_id()
         said = {
             "id": self.id,
             "begun_at": now.isoformat(),
@@ -128,7 +129,7 @@ class _Making:
             "reason": self._reason,
             "made_by": self._actor.name,
             "portal_version": version("image-portal"),
-            "portal": await portal_id(),
+            "portal": self._portal,
         }
         await self._put(layout.BEGUN, json.dumps(said, indent=2).encode() + b"\n")
         await self._put(layout.README, explained(self.id, self._types).encode())
@@ -174,6 +175,7 @@ class _Making:
             reason=self._reason,
             made_by=self._actor.name,
             portal_version=version("image-portal"),
+            portal=self._portal,
             members=self.members,
         )
 

@@ -1,13 +1,14 @@
 """Which backups stay, and by which rules; pure.
 
 As restic's `forget`: the newest so many, and the newest of each of the last so many days, ISO weeks, months and years that have
-one, by the portal's zone. Backups of different entity types have their own days: one of customers alone stands for no other.
+one, by the portal's zone. Backups of different entity types have their own days, and so have those of different portals that
+share a place: one of customers alone stands for no other, and nobody's nightly one for somebody else's.
 A damaged one counts for nothing, and stays itself for as long as it would if it were sound. Restore points stay for a while.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -40,17 +41,12 @@ def rules_that_keep(
 
     known = sorted(views, key=lambda view: view.begun_at, reverse=True)
     finished = [view for view in known if view.state in ("complete", "damaged")]
-    _keep_points([view for view in finished if view.reason == "restore_point"], now, stays)
-    usual = [view for view in finished if view.reason != "restore_point"]
-    for group in _groups(usual):
-        sound = [view for view in group if is_sound(view)]
-        for view, rule in _by_rules(sound, keep, zone):
-            stays(view, rule)
-        for view, _ in _by_rules(group, keep, zone):
-            if not is_sound(view) and view.id not in found:
-                stays(view, "damaged")
-        for view in (sound or [view for view in group if view.complete])[:1]:
-            stays(view, "newest")
+    for of_portal in _of_portals(finished):
+        _keep_points([view for view in of_portal if view.reason == "restore_point"], now, stays)
+        usual = [view for view in of_portal if view.reason != "restore_point"]
+        # one whose root cannot be read may be of all
+        for group in _parted(usual, lambda view: frozenset(view.entity_types or ENTITY_TYPES)):
+            _keep_of_group(group, keep, zone, stays)
     for view in known:
         if view.state in ("foreign", "running"):
             stays(view, view.state)
@@ -59,16 +55,33 @@ def rules_that_keep(
     return found
 
 
+def _keep_of_group(
+    group: Sequence[BackupView], keep: Keep, zone: ZoneInfo, stays: Callable[[BackupView, str], None]
+) -> None:
+    sound = [view for view in group if is_sound(view)]
+    for view, rule in _by_rules(sound, keep, zone):
+        stays(view, rule)
+    for view in {view.id: view for view, _ in _by_rules(group, keep, zone) if not is_sound(view)}.values():
+        stays(view, "damaged")
+    for view in (sound or [view for view in group if view.complete])[:1]:
+        stays(view, "newest")
+
+
 def is_sound(view: BackupView) -> bool:
     """As far as anybody has looked."""
     return view.complete and not view.wrong
 
 
-def _groups(views: Sequence[BackupView]) -> list[list[BackupView]]:
-    """By what they are of; one whose root cannot be read may be of all."""
-    groups: dict[frozenset[str], list[BackupView]] = {}
+def _of_portals(views: Sequence[BackupView]) -> list[list[BackupView]]:
+    """One that does not say whose it is counts as of who made the newest."""
+    newest = next((view.portal for view in views if view.portal), "")
+    return _parted(views, lambda view: view.portal or newest)
+
+
+def _parted(views: Sequence[BackupView], by: Callable[[BackupView], Hashable]) -> list[list[BackupView]]:
+    groups: dict[Hashable, list[BackupView]] = {}
     for view in views:
-        groups.setdefault(frozenset(view.entity_types or ENTITY_TYPES), []).append(view)
+        groups.setdefault(by(view), []).append(view)
     return list(groups.values())
 
 

@@ -45,6 +45,7 @@ class BackupView:
     copied_bytes: int = 0
     lost: int = 0
     made_by: str = ""
+    portal: str = ""
     verified_at: datetime | None = None
     verified_quick: bool | None = None
     wrong: int | None = None

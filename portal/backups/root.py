@@ -48,7 +48,8 @@ class Member:
 class Root:
     """`begun_at` is the moment that its rows show, `created_at` when it was whole. `objects` and `bytes`: of all that it
     refers to; `copied_objects` and `copied_bytes`: what no backup before had. `lost`: objects that the store did not have any
-    more, listed in objects.jsonl with `lost`. `members`: by name, relative to the backup's folder.
+    more, listed in objects.jsonl with `lost`. `portal`: which one made it (`identity`), where several share a place. `members`:
+    by name, relative to the backup's folder.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Root:
     reason: Reason
     made_by: str
     portal_version: str
+    portal: str = ""
     members: Mapping[str, Member] = field(default_factory=dict)
     format: int = FORMAT
     schema: int = SCHEMA
@@ -107,7 +109,7 @@ def _checked(root: Root) -> Root:
         raise ValueError("a number is none")
     if not all(map(_is_member, held)):
         raise ValueError("a member is none")
-    if not all(map(_is_text, (root.id, root.reason, root.made_by, root.portal_version))):
+    if not all(map(_is_text, (root.id, root.reason, root.made_by, root.portal_version, root.portal))):
         raise ValueError("a text is none")
     if not set(root.entity_types) <= set(ENTITY_TYPES) or len(set(root.entity_types)) < len(root.entity_types):
         raise ValueError("unknown entity types, or one twice")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -100,3 +101,15 @@ def test_what_is_not_ours_to_judge_stays() -> None:
     found = kept([*nightly(2), foreign, unfinished], Keep(last=1))
     assert found[foreign.id] == ["foreign"]
     assert unfinished.id not in found
+
+
+def test_portals_that_share_a_place_have_their_own_days() -> None:
+    ours = [replace(view, portal="ours") for view in nightly(10)]
+    theirs = [backup(view.begun_at + timedelta(hours=1), id=f"other {view.id}", portal="other") for view in ours]
+    points = [
+        backup(view.begun_at - timedelta(days=60), id=f"{view.id} p", portal="ours", reason="restore_point")
+        for view in ours[:3]
+    ]
+    point = backup(ours[9].begun_at - timedelta(days=90), id="theirs", portal="other", reason="restore_point")
+    found = kept([*ours, *theirs, *points, point], Keep(daily=3))
+    assert set(found) == {view.id for view in [*ours[:3], *theirs[:3], *points, point]}
