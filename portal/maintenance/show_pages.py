@@ -17,6 +17,7 @@ from portal.web.rendering import AnyRequest, page
 Part = Callable[[AnyRequest], Awaitable[dict[str, Any]]]
 """What a fragment of the page needs, by the names on its line 1."""
 
+
 async def proof_inputs(request: AnyRequest) -> dict[str, Any]:
     """For admins, who alone see backups. Where backups lie is not asked: it may be far away."""
     shown = request.scope["user"]  # behind a guard
