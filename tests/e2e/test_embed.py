@@ -72,7 +72,9 @@ def test_the_carousel_goes_by_click_and_key_without_moving_the_host(
     took = frame.locator("#p1 .next").evaluate(f"(link) => !link.dispatchEvent({key})")
     assert took, "the browser scrolls as well, which may end where it was"
     back = key.replace("bubbles", "altKey: true, bubbles")
-    assert frame.locator("#p3 .next").evaluate(f"(link) => link.dispatchEvent({back})"), "Alt+Left is the browser's: back"
+    assert frame.locator("#p3 .next").evaluate(f"(link) => link.dispatchEvent({back})"), (
+        "Alt+Left is the browser's: back"
+    )
     expect_at(3)
     frame.get_by_role("link", name="Picture 2", exact=True).click()
     expect_at(2)
