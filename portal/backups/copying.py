@@ -97,7 +97,7 @@ class Copying:
 
     def _is_distrusted(self, wanted: Wanted) -> bool:
         """A verification has found other bytes under its name."""
-        return _key(wanted) in self._distrusted
+        return bool(self._distrusted) and _key(wanted) in self._distrusted
 
     async def _held(self, entity_type: str, chunk: Sequence[Wanted]) -> dict[str, int]:
         shards = sorted({each.sha256[:2] for each in chunk})
