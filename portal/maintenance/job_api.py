@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter
 
-from portal.accounts.guards import permit
+from portal.accounts.guards import permit, refuse_unconfirmed
+from portal.audit.actors import Actor
+from portal.backups.kinds import BACKUP_PRUNE, RESTORE
 from portal.errors import FormError
 from portal.gallery.rerender import Pictures, start_rerender
 from portal.jobs.control import cancel_job, retry_job
@@ -78,7 +81,15 @@ async def job(id: PathText) -> Response[bytes]:
 )
 async def retry(request: Http, actor: TheActor, id: PathText) -> Response[bytes]:
     """The answer is the new job (`retry_of`), which begins from the beginning; 409 unless this one failed or was cancelled."""
-    return await answer_with(request, await retry_job(read_job_id(id), known_kinds(request), actor=actor))
+    return await answer_with(request, await tried_again(request, id, actor))
+
+
+async def tried_again(request: Http, id: str, actor: Actor) -> UUID:
+    """The new job. What asks for the password before it begins asks for it here, too. Raises Forbidden, NotFound, Conflict."""
+    job_id = read_job_id(id)
+    if (await get_job(job_id)).kind in (RESTORE, BACKUP_PRUNE):
+        refuse_unconfirmed(request)
+    return await retry_job(job_id, known_kinds(request), actor=actor)
 
 
 @post(

@@ -16,11 +16,11 @@ from portal.errors import BadRequest, FormError
 from portal.gallery.queries import parse_image_id
 from portal.gallery.rerender import Pictures, start_rerender
 from portal.gallery.service import retry_image
-from portal.jobs.control import cancel_job, requeue, retry_job
+from portal.jobs.control import cancel_job, requeue
 from portal.jobs.lists import unfinished_lines
 from portal.jobs.pauses import EVERY_KIND, Pause, pause, resume
 from portal.jobs.schedules import ScheduleView, list_schedules, run_now
-from portal.maintenance.job_api import known_kinds
+from portal.maintenance.job_api import known_kinds, tried_again
 from portal.maintenance.job_lists import (
     FEW,
     PAGE,
@@ -264,7 +264,7 @@ async def cancel(request: AnyRequest, links: TheLinks, actor: TheActor, id: Path
     **permit("admin"),
 )
 async def retry(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
-    await retry_job(read_job_id(id), known_kinds(request), actor=actor)
+    await tried_again(request, id, actor)
     return await _done(request, links, "The job is tried again")
 
 

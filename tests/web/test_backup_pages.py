@@ -208,7 +208,13 @@ async def test_a_script_with_a_session_is_asked_for_the_password_too(world: Worl
     ]:
         answer = await world.person.request(method, path, json=sent, headers=headers)
         assert (answer.status_code, answer.json().get("confirm")) == (403, True), path
-    assert (await world.person.post("/api/images/backups/prune", headers=headers)).status_code == 202
+    dry = await world.person.post("/api/images/backups/prune", headers=headers)
+    assert dry.status_code == 202
+    await database.execute("UPDATE job SET kind = 'restore', state = 'failed'")
+    for path in (f"/api/jobs/{dry.json()['id']}/retry", f"/maintenance/jobs/{dry.json()['id']}/retry"):
+        again = await world.person.post(path, headers=headers)
+        assert (again.status_code, "Give your password again" in again.text) == (403, True), path
+    assert await database.fetch_value("SELECT count(*) FROM job") == 1
 
 
 @pytest.mark.parametrize(
