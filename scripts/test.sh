@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-plain() { .venv/bin/python -m pytest -n 2 "$@"; }
+plain() { .venv/bin/python -m pytest -n 2 --dist worksteal "$@"; }
 
 alone() { .venv/bin/python -m pytest "$@"; }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -107,9 +106,9 @@ async def test_more_than_one_chunk_is_listed_and_deleted_and_what_is_missing_is_
 
 async def test_objects_that_are_lost_or_changed_get_no_name(destination: Destination, source: Store) -> None:
     good = wanted_of(source, b"good", "originals/good")
-    rotten = replace(wanted_of(source, b"rotten", "originals/rotten"), sha256="0" * 64)
-    missing = replace(good, sha256="1" * 64, key="originals/none")
-    grown = replace(good, sha256="2" * 64, bytes=3)
+    rotten = wanted_of(source, b"rotten", "originals/rotten")._replace(sha256="0" * 64)
+    missing = good._replace(sha256="1" * 64, key="originals/none")
+    grown = good._replace(sha256="2" * 64, bytes=3)
     lost = await destination.take(source, [rotten, good, missing, grown])
     assert {each.wanted.sha256: each.reason for each in lost} == {
         rotten.sha256: CHANGED,
