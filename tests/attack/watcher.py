@@ -3,6 +3,7 @@ every 50 ms, and what it needs. In a process of its own, so that what it measure
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import subprocess
@@ -42,7 +43,12 @@ def resident_mb(pid: int) -> float:
 
 
 def descriptors(pid: int) -> int:
-    return sum(process.num_fds() for process in family(pid))
+    """Of those that have not ended since they were listed."""
+    total = 0
+    for process in family(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.num_fds()
+    return total
 
 
 def beat(url: str) -> float:
