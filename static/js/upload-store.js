@@ -4,7 +4,7 @@
 
 const NAME = "portal-uploads";
 const STORE = "files";
-const PATIENCE = 5000; // ms; a browser whose storage hangs must not hold up what could be sent
+const PATIENCE = 15000; // ms; a browser whose storage hangs must not hold up for long what could be sent
 const FACTS = ["id", "owner", "url", "page", "gallery", "key", "keyAt", "name", "type", "size", "lastModified"];
 const PROGRESS = ["fields", "state", "message", "canRetry", "imageId", "sent", "sha256", "addedAt"];
 
