@@ -28,7 +28,9 @@ from portal.storage.look import walked
 from portal.storage.store import ObjectEntry, Store
 
 JOB_DAYS: Final = 90
+SETTLED_DAYS: Final = 90  # of what a check or a repair is done with; the audit keeps its story
 AT_ONCE: Final = 200
+ROWS_AT_ONCE: Final = 10_000
 # All bytes of a picture: a set of renditions that it shares with an old version counts once.
 _TRASH: Final = """
     SELECT i.id, i.trashed_at, i.version, i.extension, e.type,
@@ -45,6 +47,13 @@ _PAST: Final = "created_at < now() - make_interval(hours => $1)"
 # The job that was cancelled before it began is all that says that its change of a size is not in force.
 _OLD_JOBS: Final = """finished_at < now() - make_interval(days => $1)
     AND NOT EXISTS (SELECT FROM preset_change AS c WHERE c.job = job.id AND c.state = 'rolling')"""
+
+# Of a finding whose object can still be put back the row stays: an undo says so in it.
+_SETTLED: Final = {
+    "findings": """finding WHERE state <> 'open' AND ended_at < now() - make_interval(days => $1) AND NOT EXISTS (
+        SELECT FROM quarantined AS q WHERE q.finding = finding.id AND q.restored_at IS NULL AND q.removed_at IS NULL)""",
+    "quarantine": "quarantined WHERE coalesce(restored_at, removed_at) < now() - make_interval(days => $1)",
+}
 
 
 class Looked(NamedTuple):
@@ -130,15 +139,28 @@ def _take_files(paths: Iterator[Path], dry_run: bool) -> list[Taken] | None:
 
 async def sweep_rows(*, dry_run: bool) -> dict[str, int]:
     """Rows that mean nothing any more: signed-out sessions and used links, answers kept for a repeated POST, old jobs, counts
-    of use past their days."""
+    of use past their days, findings that are repaired or gone, what was in the quarantine."""
     usage = await forget_old_usage(dry_run=dry_run)
+    settled = {name: await _sweep_settled(rows, dry_run=dry_run) for name, rows in _SETTLED.items()}
     if dry_run:
         jobs = await database.fetch_value(f"SELECT count(*) FROM job WHERE {_OLD_JOBS}", JOB_DAYS)  # noqa: S608 - a constant
         answers = await database.fetch_value(f"SELECT count(*) FROM idempotency WHERE {_PAST}", KEEP_HOURS)  # noqa: S608 - a constant
-        return {"usage": usage, "jobs": jobs, "answers": answers, "sessions": 0}
+        return {"usage": usage, **settled, "jobs": jobs, "answers": answers, "sessions": 0}
     return {
         "usage": usage,
+        **settled,
         "jobs": await database.execute(f"DELETE FROM job WHERE {_OLD_JOBS}", JOB_DAYS),  # noqa: S608 - a constant
         "answers": await database.execute(f"DELETE FROM idempotency WHERE {_PAST}", KEEP_HOURS),  # noqa: S608 - a constant
         "sessions": await forget_expired(),
     }
+
+
+async def _sweep_settled(rows: str, *, dry_run: bool) -> int:
+    """In portions: a disk that was lost once leaves a million findings."""
+    if dry_run:
+        return await database.fetch_value(f"SELECT count(*) FROM {rows}", SETTLED_DAYS)  # noqa: S608 - a constant
+    table, gone = rows.partition(" ")[0], 0
+    portion = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {rows} LIMIT $2)"  # noqa: S608 - a constant
+    while taken := await database.execute(portion, SETTLED_DAYS, ROWS_AT_ONCE):
+        gone += taken
+    return gone

@@ -25,6 +25,7 @@ from portal.jobs.progress import Cancelled, Later
 from portal.maintenance.cleanup import CleanupReport, clean_up
 from portal.maintenance.clock_watch import doubt, watch_clock
 from portal.maintenance.preset_changes import change_preset
+from portal.maintenance.quarantine import open_quarantine
 from portal.settings import Settings
 from portal.storage.keys import original_key
 from tests.factories import Studio, make_entity
@@ -150,6 +151,36 @@ async def test_rows_past_their_days_go(studio: Studio, config: Settings) -> None
     done = await sweep(studio, config)
     assert (done.rows["jobs"], done.rows["sessions"]) == (1, 1)
     assert await database.fetch_value("SELECT count(*) FROM job") == 1
+
+
+async def test_what_is_settled_goes_past_its_days_and_what_is_open_or_can_be_put_back_stays(
+    studio: Studio, config: Settings
+) -> None:
+    await open_quarantine(config.quarantine_dir)
+    await database.execute(
+        """INSERT INTO finding (id, kind, detail, state, found_at, ended_at)
+           SELECT gen_random_uuid(), 'missing_object', say, state, now() - interval '1 year', now() - make_interval(days => age)
+           FROM (VALUES ('open', 'open', NULL), ('new', 'gone', 89), ('old', 'gone', 91), ('mended', 'repaired', 91),
+                        ('in hand', 'repaired', 91)) AS v (say, state, age)"""
+    )
+    await database.execute(
+        """INSERT INTO quarantined (id, key, held_as, bytes, sha256, finding, reason, taken_by, taken_at, restored_at, removed_at)
+           SELECT gen_random_uuid(), say, say, 1, repeat('0', 64), (SELECT id FROM finding WHERE detail = say), '', '', now(),
+                  now() - make_interval(days => back), now() - make_interval(days => off)
+           FROM (VALUES ('in hand', NULL, NULL), ('new', 89, NULL), ('put back', 91, NULL), ('mended', NULL, 91))
+             AS v (say, back, off)"""
+    )
+    said = await sweep(studio, config, dry_run=True)
+    assert (said.rows["findings"], said.rows["quarantine"]) == (2, 2)
+    assert await _told("detail", "finding") == ["in hand", "mended", "new", "old", "open"]
+    done = await sweep(studio, config)
+    assert done.rows == said.rows
+    assert await _told("detail", "finding") == ["in hand", "new", "open"]
+    assert await _told("key", "quarantined") == ["in hand", "new"]
+
+
+async def _told(column: str, table: str) -> list[str]:
+    return [row[0] for row in await database.fetch(f"SELECT {column} FROM {table} ORDER BY 1")]
 
 
 async def test_a_size_whose_change_was_cancelled_before_it_began_does_not_come_into_force_with_the_days(
