@@ -180,7 +180,7 @@ async def test_what_is_settled_goes_past_its_days_and_what_is_open_or_can_be_put
 
 
 async def _told(column: str, table: str) -> list[str]:
-    return [row[0] for row in await database.fetch(f"SELECT {column} FROM {table} ORDER BY 1")]
+    return [row["told"] for row in await database.fetch(f"SELECT {column} AS told FROM {table} ORDER BY 1")]
 
 
 async def test_a_size_whose_change_was_cancelled_before_it_began_does_not_come_into_force_with_the_days(
