@@ -68,8 +68,13 @@ def sign() -> None:
 
 
 @audit.command("erase")
-@click.option("--person", required=True, metavar="EMAIL", help="Whose name and values leave the audit, for good.")
+@click.option(
+    "--person",
+    required=True,
+    metavar="EMAIL",
+    help="Whose name leaves the portal, and whose values the audit, for good.",
+)
 def erase(person: str) -> None:
-    """Blank a person's name, and each before and after that holds it. The lines and their chain stay."""
+    """Put a number for a person's name, here and on pictures and jobs, and blank each before and after that holds it."""
     erased = with_parts(lambda parts: audit_jobs.erase(parts.settings, person, SYSTEM))
-    click.echo(f"{erased.actors} lines are by {erased.pseudonym} now, {erased.changes} lost their before and after.")
+    click.echo(erased.words)

@@ -1,4 +1,4 @@
-"""A person's name leaves the audit; the lines stay, and so does their chain."""
+"""A person's name leaves the audit, whose lines and chain stay, and every other row that says who did something."""
 
 from __future__ import annotations
 
@@ -37,19 +37,40 @@ _ERASE_CHANGES: Final = f"""
         salt = CASE WHEN substring(salt FROM 1 FOR {HALF}) = $2 THEN NULL ELSE substring(salt FROM 1 FOR {HALF}) || $2 END
     WHERE audit = ANY($1::bigint[]) AND salt IS NOT NULL AND substring(salt FROM {HALF + 1}) <> $2
 """  # noqa: S608 - constants
+# Answers kept for a repeated POST name them for a day.
+_NAMING: Final = (
+    "UPDATE image SET uploaded_by = $2, revision = revision + 1 WHERE uploaded_by = $1",  # an ETag is of what it says
+    "UPDATE image_version SET uploaded_by = $2 WHERE uploaded_by = $1",
+    "UPDATE invoice_pin SET pinned_by = $2 WHERE pinned_by = $1",
+    "UPDATE embed_key SET created_by = $2 WHERE created_by = $1",
+    "UPDATE api_token SET created_by = $2 WHERE created_by = $1",
+    "UPDATE job SET actor = $2 WHERE actor = $1",
+    "UPDATE job_pause SET paused_by = $2 WHERE paused_by = $1",
+    "UPDATE preset_change SET decided_by = $2 WHERE decided_by = $1",
+    "UPDATE quarantined SET taken_by = $2 WHERE taken_by = $1",
+    "UPDATE finding SET outcome = outcome || jsonb_build_object('by', $2::text) WHERE outcome ->> 'by' = $1",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How many lines got the pseudonym, and of how many before and after were blanked."""
+    """How many lines got the pseudonym, of how many before and after were blanked, and how many `rows` elsewhere got it."""
 
     pseudonym: str
     actors: int
     changes: int
+    rows: int
+
+    @property
+    def words(self) -> str:
+        return (
+            f"{self.actors} lines are by {self.pseudonym} now, {self.changes} lost their before and after;"
+            f" {self.rows} pictures, jobs and other rows say {self.pseudonym} too."
+        )
 
 
 async def erase_person(email: str, *, actor: Actor, keys: Keys) -> Erased:
-    """Who calls it holds the turn for sealing. Raises FormError, and NotFound when the audit holds nothing of them.
+    """Who calls it holds the turn for sealing. Raises FormError, and NotFound when nothing says their name.
 
     Before and after are blanked whole where they hold the address or the name. For what is written later, run it again.
     """
@@ -67,17 +88,23 @@ async def erase_person(email: str, *, actor: Actor, keys: Keys) -> Erased:
         by = await database.fetch(
             "UPDATE audit SET actor = $2 WHERE actor = $1 RETURNING pk", f"user:{email}", pseudonym
         )
-        if not by and not holding:
-            raise NotFound("The audit holds nothing of this person.")
+        rows = await _name_elsewhere(f"user:{email}", pseudonym)
+        if not by and not holding and not rows:
+            raise NotFound("Nothing here says the name of this person.")
         await database.execute(
             "UPDATE audit_change SET before = NULL, after = NULL WHERE audit = ANY($1::bigint[])", holding
         )
         zeros = bytes(HALF)
         changes = await database.execute(_ERASE_CHANGES, holding, zeros)
         actors = await database.execute(_ERASE_ACTORS, [row["pk"] for row in by], zeros)
-        said = {"pseudonym": pseudonym, "actors": actors, "changes": changes}
+        said = {"pseudonym": pseudonym, "actors": actors, "changes": changes, "rows": rows}
         await record(actor, "audit.erase", "audit", pseudonym, after=said)
-    return Erased(pseudonym, len(by), len(holding))
+    return Erased(pseudonym, len(by), len(holding), rows)
+
+
+async def _name_elsewhere(name: str, pseudonym: str) -> int:
+    """In how many rows."""
+    return sum([await database.execute(statement, name[:200], pseudonym) for statement in _NAMING])
 
 
 async def _lines_holding(email: str) -> list[int]:

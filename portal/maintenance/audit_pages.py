@@ -182,7 +182,7 @@ async def erase_somebody(request: AnyRequest, settings: TheSettings, actor: TheA
         errors = error.errors if isinstance(error, FormError) else {"person": error.message}
         again = {"values": {"person": person}, "errors": errors}
         return await _page(request, settings, Wanted(), _sent({}), erasing=again, status=error.status)
-    toast = Toast(f"{erased.actors} lines are by {erased.pseudonym} now, {erased.changes} lost their before and after.")
+    toast = Toast(erased.words)
     return redirect(request, request.app.route_reverse("maintenance:audit"), toast=toast)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from portal import database
@@ -15,6 +16,7 @@ from portal.audit.retention import prune_lines
 from portal.audit.sealing import seal_lines
 from portal.errors import FormError, NotFound
 from tests.auditing import ANA, KEYS, kinds, seals, tamper, three_seals, verified, write
+from tests.factories import Studio, make_entity
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -39,12 +41,69 @@ async def test_a_person_is_erased_and_the_chain_stays_whole() -> None:
     assert "A banana" in everything
     assert {each.actor for each in await history_of("image", "1")} == {erased.pseudonym}
     (line,) = await history_of("audit", erased.pseudonym)
-    assert line.after == {"pseudonym": erased.pseudonym, "actors": 9, "changes": 2}
+    assert line.after == {"pseudonym": erased.pseudonym, "actors": 9, "changes": 2, "rows": 0}
     await seal_lines(KEYS)
     assert (await verified())[1] == []
     assert (
         await database.fetch_value("SELECT count(*) FROM audit_leaf WHERE salt IS NULL") == 3
     )  # lines without a change
+
+
+async def test_a_person_is_erased_from_every_row_that_says_who_did_it(studio: Studio) -> None:
+    image_id = await studio.add(await make_entity())
+    await studio.replace(image_id)
+    ref = await make_entity("invoices")
+    name = "user:ana@example.com"
+    for statement in (
+        "UPDATE image SET uploaded_by = $1",
+        "UPDATE image_version SET uploaded_by = $1",
+        "INSERT INTO job (id, kind, state, actor) VALUES (gen_random_uuid(), 'cleanup', 'succeeded', $1)",
+        "INSERT INTO job_pause (kind, paused_by) VALUES ('render', $1)",
+        f"INSERT INTO invoice_pin (invoice, pinned_by) SELECT pk, $1 FROM entity WHERE id = '{ref.id}'",
+        """INSERT INTO embed_key (id, key_hash, scope_type, created_by) VALUES (gen_random_uuid(), sha256(''), 'invoices', $1)""",
+        """INSERT INTO api_token (id, name, prefix, token_hash, role, created_by)
+           VALUES (gen_random_uuid(), 'x', 'x', sha256(''), 'viewer', $1)""",
+        "INSERT INTO preset_change (name, width, height, quality, decided_by) VALUES ('icon', 1, 1, 1, $1)",
+        """INSERT INTO quarantined (id, key, held_as, bytes, sha256, reason, taken_by)
+           VALUES (gen_random_uuid(), 'a', 'a', 1, '', '', $1)""",
+        """INSERT INTO finding (id, kind, detail, state, outcome)
+           VALUES (gen_random_uuid(), 'x', '', 'repaired', jsonb_build_object('by', $1::text, 'repair', 'rerender'))""",
+    ):
+        assert await database.execute(statement, name) == 1, statement
+    revision = await database.fetch_value("SELECT revision FROM image")
+    erased = await erase_person("ana@example.com", actor=SYSTEM, keys=KEYS)
+    assert erased.rows == 10
+    tables = await database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    for table in [row["tablename"] for row in tables]:
+        rows = await database.fetch(f"SELECT to_jsonb(t)::text AS said FROM {table} AS t")
+        assert not [row["said"] for row in rows if "ana@example.com" in row["said"]], table
+    said = await database.fetch_row("SELECT uploaded_by, revision FROM image")
+    assert said is not None
+    assert tuple(said) == (erased.pseudonym, revision + 1)
+    with pytest.raises(NotFound):
+        await erase_person("ana@example.com", actor=SYSTEM, keys=KEYS)
+    await seal_lines(KEYS)
+    assert (await verified())[1] == []
+
+
+async def test_an_erasure_that_fails_on_its_way_has_changed_nothing(studio: Studio) -> None:
+    await studio.add(await make_entity(), actor=ANA)
+    await database.execute(
+        "ALTER TABLE finding ADD CONSTRAINT no_more CHECK (outcome IS NULL OR outcome ->> 'by' LIKE 'user:%')"
+    )
+    try:
+        await database.execute(
+            """INSERT INTO finding (id, kind, detail, state, outcome)
+               VALUES (gen_random_uuid(), 'x', '', 'repaired', jsonb_build_object('by', $1::text))""",
+            ANA.name,
+        )
+        with pytest.raises(asyncpg.CheckViolationError):
+            await erase_person("ana@example.com", actor=SYSTEM, keys=KEYS)
+        assert await database.fetch_value("SELECT uploaded_by FROM image") == ANA.name
+        assert await database.fetch_value("SELECT count(*) FROM audit WHERE actor LIKE 'erased-%'") == 0
+    finally:
+        await database.execute("ALTER TABLE finding DROP CONSTRAINT no_more")
+    assert (await erase_person("ana@example.com", actor=SYSTEM, keys=KEYS)).rows == 2
 
 
 async def test_an_erasure_is_no_door_for_other_changes() -> None:
