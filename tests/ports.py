@@ -11,6 +11,7 @@ from typing import Final
 
 FIRST: Final = 20_000  # browsers refuse some of those below
 SHARES: Final = 8
+_given: set[int] = set()
 
 
 def free_port() -> int:
@@ -20,8 +21,11 @@ def free_port() -> int:
     share = (max(_first_given_away(), 24_000) - FIRST) // SHARES
     while True:
         port = FIRST + worker * share + secrets.randbelow(share)
+        if port in _given:  # to who will listen there later, or did: many are asked for at once
+            continue
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) and _is_free(port):
+                _given.add(port)
                 return port
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Self
 from uuid import uuid4
 
 import pytest
 
 from portal import database
 from portal.audit.actors import Actor
+from portal.embed import keys
 from portal.embed.keys import EmbedGrant, Grants, Scope, get_key, issue_key, list_keys, revoke_key
 from portal.entities.kinds import EntityRef
 from portal.errors import FormError, Gone, NoSuchEntity, NotFound
@@ -174,12 +175,18 @@ async def test_a_grant_shows_its_own_entity_and_no_other():
             every.entity(other)
 
 
-async def test_an_expired_key_is_gone(db: None):
-    ends = datetime.now(UTC) + timedelta(seconds=2)
+async def test_an_expired_key_is_gone(db: None, monkeypatch: pytest.MonkeyPatch):
+    ends = datetime.now(UTC) + timedelta(hours=1)
     _, key = await issue(Scope("companies"), expires_at=ends)
     grants = Grants()
     await grants.find_key(key)
-    await eventually(lambda: datetime.now(UTC) > ends)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=1)
+
+    monkeypatch.setattr(keys, "datetime", Later)
     with pytest.raises(Gone):
         await grants.find_key(key)
 

@@ -137,12 +137,14 @@ def _is_decoder(process: psutil.Process) -> bool:
 
 
 async def busiest(portal: RunningPortal) -> psutil.Process:
-    """The decoder that holds the slow picture, once one does: neither one that starts nor one that is idle is so large."""
+    """The decoder that holds the slow picture, once one does: neither one that starts nor one that is idle is so large. (One
+    that starts has hardly any memory yet: all others are large beside it.)"""
     found: list[psutil.Process] = []
 
     def look() -> bool:
         held = {child: _held(child) for child in decoders(portal)}
-        idle = min(filter(None, held.values()), default=0)
+        largest = max(held.values(), default=0)
+        idle = min((bytes for bytes in held.values() if bytes > largest / 4), default=0)
         found[:] = [child for child, bytes in held.items() if bytes > idle + AT_WORK]
         return bool(found)
 

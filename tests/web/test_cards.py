@@ -27,7 +27,7 @@ from tests.factories import Studio, make_entity
 from tests.web.embedding_app import SmallPortal, small_portal
 
 SHOP = "https://shop.example.com"
-HOSTILE = "<svg onload=alert(1)>{{7*7}}\"'"
+HOSTILE = "<svg onload=alert(1)>{{7777*7777}}\"'"
 INVOICE = EntityRef("invoices", "INV-1")
 LINES = [
     {"description": "Mug", "quantity": "2", "unit_price": "642.25"},
@@ -229,7 +229,7 @@ async def test_nothing_odd_breaks_a_card_or_gets_into_it(viewer: httpx.AsyncClie
             page = await viewer.get(f"/cards/{ref}?paper={paper}&theme=blue")
             text = text_of(page)
             assert "<svg onload" not in page.text
-            assert "49" not in re.sub(r"INV|\d{3,}", "", text)
+            assert "60481729" not in text
             for left_out in ("DEEP", "LISTED", "LONGLONG", "nameless"):
                 assert left_out not in text
     text = text_of(await viewer.get("/cards/inventory_items/ODD"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from html import unescape
 from typing import Any
 
 import httpx
@@ -20,7 +19,7 @@ from tests import samples
 from tests.factories import Studio, make_entity
 from tests.web.embedding_app import SmallPortal, small_portal
 
-HOSTILE = '"><script>alert(1)</script>{{7*7}}'
+HOSTILE = '"><script>alert(1)</script>{{7777*7777}}'
 LAYOUTS = ("grid", "strip", "carousel")
 
 
@@ -78,7 +77,7 @@ async def test_words_of_people_are_text_in_embeds_and_cards(portal: SmallPortal,
             page = await visitor.get(f"/{path}/{ref}?layout={layout}")
             assert page.status_code == 200
             assert "<script>alert" not in page.text
-            assert "49" not in page.text.replace(ref.id, "") or "{{7*7}}" in unescape(page.text)
+            assert "60481729" not in page.text
 
 
 async def test_a_picture_that_was_turned_has_the_room_that_it_needs(portal: SmallPortal, visitor: httpx.AsyncClient):

@@ -22,7 +22,7 @@ from tests.web.whole_app import caller, working_app
 MUG = "/entities/inventory_items/MUG"
 HTMX = {"hx-request": "true"}
 PLAIN = {"accept": "text/html"}
-HOSTILE = ["<svg onload=alert(1)>", '" onmouseover="x', "{{7*7}}", "<b hx-get=/x>"]
+HOSTILE = ["<svg onload=alert(1)>", '" onmouseover="x', "{{7777*7777}}", "<b hx-get=/x>"]
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +276,8 @@ async def test_words_and_names_stay_text(editor: httpx.AsyncClient, studio: Stud
     id = await studio.add(ref, filename=f"{text}.jpg".replace("/", ""), fields=fields)
     for path in (MUG, f"/images/{id}", f"/images/{id}/card?edit=1", f"/search?q={id}", "/"):
         shown = await page(editor, path)
-        assert text not in shown.replace("{{7*7}}", "") if text != "{{7*7}}" else "49" not in re.findall(r">49<", shown)
+        assert text not in shown or text == "{{7777*7777}}"
+        assert "60481729" not in shown
         assert "<svg onload" not in shown
         assert "<b hx-get" not in shown
 

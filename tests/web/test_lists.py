@@ -180,7 +180,9 @@ async def test_search_page_shows_entities_and_pictures(viewer: httpx.AsyncClient
     assert "Nothing matches" in await page_of(viewer, "/search?q=teapot")
 
 
-@pytest.mark.parametrize("name", ["<svg onload=alert(1)>", '" onmouseover="x', "{{7*7}}", "<b hx-get=/x>", "'; --"])
+@pytest.mark.parametrize(
+    "name", ["<svg onload=alert(1)>", '" onmouseover="x', "{{7777*7777}}", "<b hx-get=/x>", "'; --"]
+)
 async def test_names_appear_as_text_everywhere(viewer: httpx.AsyncClient, studio: Studio, name: str) -> None:
     ref = await make_entity("customers", "C-1", name)
     await studio.add(ref, fields=PictureFields(alt_text=name), ready=False)
@@ -189,7 +191,7 @@ async def test_names_appear_as_text_everywhere(viewer: httpx.AsyncClient, studio
         assert "<svg onload" not in text
         assert '" onmouseover="x' not in text
         assert "<b hx-get" not in text
-        assert "49" not in html.unescape(re.sub(r"<[^>]*>", "", text)) or "{{7*7}}" not in name
+        assert "60481729" not in text
 
 
 @pytest.mark.parametrize("text", ["'", "&|!:*()\\", "\0", "\u202e", "a" * 3000], ids=lambda text: ascii(text)[:16])
