@@ -19,7 +19,7 @@ from portal.backups.looking import look_into
 from portal.backups.root import Damaged, Foreign
 from portal.backups.staging import Transact
 from portal.errors import DiskFull, Gone
-from portal.gallery.arrivals import announce_original
+from portal.gallery.arrivals import announce_original, other_formats_of
 from portal.gallery.disposal import PURGE
 from portal.jobs.queue import URGENT, enqueue
 from portal.storage.keys import parse_key
@@ -122,35 +122,36 @@ async def refuse_without_room(store: Store, floor: int, coming: int) -> None:
 
 async def bring(destination: Destination, store: Store, placed: str, tell: Tell, *, transact: Transact) -> bool:
     """All that is wanted and not `placed` yet (a table of keys). False where a name was taken meanwhile: decide again."""
-    await _note(placed, transact)
     todo = f"NOT is_there AND NOT EXISTS (SELECT FROM {placed} AS p WHERE p.key = wanted_object.key)"
-    is_whole = await _bring_new(destination, store, placed, todo, transact)
+    if not await _bring_new(destination, store, placed, todo, transact):
+        return False  # the names of renditions are not ours either
+    await _note(todo, transact)
     columns = "n, of_type, sha256, bytes, key"
-    statement = f"SELECT {columns} FROM wanted_object WHERE n > $1 AND NOT is_new AND {todo} ORDER BY n LIMIT $2"  # noqa: S608 - constants
+    statement = f"SELECT {columns} FROM wanted_object WHERE n > $1 AND {todo} ORDER BY n LIMIT $2"  # noqa: S608 - constants
     async for chunk in _chunks(statement, transact):
         await _together([_put(destination, store, batch) for batch in _batches(chunk)])
         async with transact():
             keys = [each.key for each in chunk]
             await database.execute(f"INSERT INTO {placed} SELECT unnest($1::text[])", keys)
         await tell(len(chunk))
-    return is_whole
+    return True
 
 
-async def _note(placed: str, transact: Transact) -> None:
-    """Of originals beside others that is done when they lie there: their names are not ours before."""
+async def _note(todo: str, transact: Transact) -> None:
     async with transact():
         noted = await database.execute(
-            f"""INSERT INTO object_purge (key) SELECT key FROM wanted_object WHERE NOT is_there AND NOT is_new
-                AND NOT EXISTS (SELECT FROM {placed} AS p WHERE p.key = wanted_object.key) ON CONFLICT (key) DO NOTHING"""  # noqa: S608 - a constant
+            f"INSERT INTO object_purge (key) SELECT key FROM wanted_object WHERE {todo} ON CONFLICT (key) DO NOTHING"  # noqa: S608 - a constant
         )
         if noted:
             await enqueue(PURGE, {}, priority=URGENT)
 
 
 async def _bring_new(destination: Destination, store: Store, placed: str, todo: str, transact: Transact) -> bool:
-    """Originals beside those that a picture has: who adds another file at this moment may take the same name.
+    """Originals of pictures that are there, under numbers that are still to come: who adds another file at this moment may
+    take the same.
 
-    Under the lock that such an upload takes, so that a sweep leaves them alone, and noted only when they are ours.
+    Under the lock that such an upload takes, so that a sweep leaves them alone. Who has the number of a version has the names
+    of all its renditions; they are noted together, its original last, when they are ours.
     """
     is_whole, last = True, 0
     while True:
@@ -163,18 +164,40 @@ async def _bring_new(destination: Destination, store: Store, placed: str, todo: 
                 return is_whole
             last = row["n"]
             await announce_original(row["image"])
-            coming = Coming(row["of_type"], row["sha256"], row["bytes"], row["key"])
-            try:
-                await store.put_new(_checked(coming.key), await _read(destination, coming))
-            except KeyTaken:
+            if await database.fetch_value(_HAS_MOVED_ON, row["image"]):
+                is_whole = False
+            elif await _is_ours(destination, store, row):
+                await database.execute(_NOTE_VERSION, row["image"], row["version"])
+                await database.execute(f"INSERT INTO {placed} VALUES ($1)", row["key"])  # noqa: S608 - a constant
+                await enqueue(PURGE, {}, priority=URGENT)
+            else:
                 await database.execute("INSERT INTO taken_version VALUES ($1, $2)", row["image"], row["version"])
                 is_whole = False
-                continue
-            await database.execute(
-                "INSERT INTO object_purge (key) VALUES ($1) ON CONFLICT (key) DO NOTHING", coming.key
-            )
-            await database.execute(f"INSERT INTO {placed} VALUES ($1)", coming.key)  # noqa: S608 - a constant
-            await enqueue(PURGE, {}, priority=URGENT)
+
+
+_HAS_MOVED_ON: Final = """
+    SELECT NOT EXISTS (SELECT FROM image JOIN plan_image AS p USING (id) WHERE id = $1 AND image.version = p.live_version)
+"""
+_NOTE_VERSION: Final = """
+    INSERT INTO object_purge (key) SELECT key FROM wanted_object WHERE image = $1 AND version = $2 AND NOT is_there
+    ORDER BY is_new, n ON CONFLICT (key) DO NOTHING
+"""
+
+
+async def _is_ours(destination: Destination, store: Store, row: Any) -> bool:
+    """Put under a number that nobody has. What a killed restore left there is put again: it may not have lasted."""
+    coming = Coming(row["of_type"], row["sha256"], row["bytes"], _checked(row["key"]))
+    extension = coming.key.rpartition(".")[2]
+    if await other_formats_of(row["of_type"], row["image"], row["version"], extension, store):
+        return False
+    data = await _read(destination, coming)
+    try:
+        await store.put_new(coming.key, data)
+    except KeyTaken:
+        if await store.size(coming.key) != coming.bytes or await store.read(coming.key) != data:
+            return False
+        await store.put(coming.key, data)
+    return True
 
 
 async def _put(destination: Destination, store: Store, batch: list[Coming]) -> None:

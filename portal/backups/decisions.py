@@ -77,7 +77,8 @@ _VERSIONS: Final = """
                 WHEN p.action IN ('skip', 'conflict') THEN 'skip'
                 WHEN live.sha256 = s.sha256 THEN 'same'
                 WHEN live.sha256 IS NOT NULL THEN 'conflict'
-                WHEN s.version > p.live_version AND NOT p.has_new_bytes THEN 'conflict'
+                WHEN s.version > p.live_version AND (NOT p.has_new_bytes OR EXISTS (
+                    SELECT FROM taken_version AS t WHERE t.image = s.image AND t.version = s.version)) THEN 'conflict'
                 ELSE 'create' END AS action
     FROM staged_version AS s JOIN plan_image AS p ON p.id = s.image
     LEFT JOIN LATERAL (
@@ -158,8 +159,8 @@ _KEYS: Final = f"""
             AND e.action = 'create') AS returns) AS d
 """
 _NAME: Final = "right(image::text, 2) || '/' || image || '-v' || version"
-# As storage.keys names them. `is_new`: an original beside others of its picture, whose name somebody else may want, too;
-# `is_there`: a row owns it already, with these bytes.
+# As storage.keys names them. `is_new`: an original of a picture that is there, under a number that it has not come to:
+# somebody else may want its name, too. `is_there`: a row owns it already, with these bytes.
 _OBJECTS: Final = f"""
     CREATE TEMP TABLE wanted_object AS
     SELECT row_number() OVER () AS n, o.* FROM (
@@ -174,8 +175,10 @@ _OBJECTS: Final = f"""
             FROM plan_image AS p JOIN staged_image AS s ON s.id = p.id
             WHERE p.action = 'create' OR p.action = 'replace' AND p.has_new_bytes
             UNION ALL
-            SELECT s.of_type, s.image, s.version, false, false, s.sha256, s.bytes, s.extension, NULL, NULL
-            FROM plan_version AS p JOIN staged_version AS s USING (image, version) WHERE p.action = 'create'
+            SELECT s.of_type, s.image, s.version, coalesce(s.version > i.live_version, false), false, s.sha256, s.bytes,
+                   s.extension, NULL, NULL
+            FROM plan_version AS p JOIN staged_version AS s USING (image, version) JOIN plan_image AS i ON i.id = s.image
+            WHERE p.action = 'create'
             UNION ALL
             SELECT sets.of_type, sets.image, split_part(sets.of, '.', 1)::int, false, sets.is_there, item.value ->> 'sha256',
                    (item.value ->> 'bytes')::bigint, NULL, split_part(sets.of, '.', 2)::int, item.key

@@ -19,7 +19,7 @@ from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.errors import Conflict, Gone, NotFound
 from portal.gallery import places
-from portal.gallery.arrivals import announce_original
+from portal.gallery.arrivals import announce_original, is_spoken_for
 from portal.gallery.disposal import KEPT, drop_old_versions
 from portal.gallery.forms import ReceivedPicture
 from portal.gallery.holds import versions_pinned_of
@@ -241,12 +241,14 @@ async def _stored_as(
     store: Store,
     storing: Callable[[str], Coroutine[Any, Any, None]],
 ) -> int:
-    """The version under whose key the bytes were stored: the next one whose name nobody has.
+    """The version under whose key the bytes were stored: the next one whose number nobody has, not a restore either.
 
     The lock alone does not keep others off: it ends with our connection to the database, and they may be there before us.
     Nobody's bytes are removed here: those that a killed try left behind have no row and are swept.
     """
     for version in itertools.count(row["version"] + 1):
+        if await is_spoken_for(gallery.ref.type, row["id"], version, extension, store):
+            continue
         key = original_key(gallery.ref.type, row["id"], version, extension)
         with contextlib.suppress(KeyTaken):
             await _to_its_end(storing(key), key, store)
