@@ -1,8 +1,9 @@
 """Which backups stay, and by which rules; pure.
 
 As restic's `forget`: the newest so many, and the newest of each of the last so many days, ISO weeks, months and years that have
-one, by the portal's zone. Backups of different entity types have their own days, and so have those of different portals that
-share a place: one of customers alone stands for no other, and nobody's nightly one for somebody else's.
+one, by the portal's zone. Backups of different entity types have their own days: one of customers alone stands for no other.
+Those of other portals that share the place stay, whatever the rules: each prunes its own, and what a portal made before it was
+restored on another machine goes by hand. One that does not say whose it is counts as ours only where no other's lie.
 A damaged one counts for nothing, and stays itself for as long as it would if it were sound. Restore points stay for a while.
 """
 
@@ -19,6 +20,7 @@ from portal.settings import ENTITY_TYPES, Keep
 POINT_DAYS: Final = timedelta(days=14)
 POINTS: Final = 3  # the newest of them stay, however old
 ARRIVED: Final = timedelta(days=7)
+ANOTHERS: Final = "belongs to another portal"
 _LATE: Final = timedelta(days=1)  # a root that was written so long after its backup came from elsewhere
 
 _Period = Callable[[datetime], tuple[int, ...]]
@@ -31,9 +33,9 @@ _PERIODS: Final[Mapping[str, _Period]] = {
 
 
 def rules_that_keep(
-    views: Iterable[BackupView], keep: Keep, zone: ZoneInfo, now: datetime, arrived: Mapping[str, datetime]
+    views: Iterable[BackupView], keep: Keep, zone: ZoneInfo, now: datetime, arrived: Mapping[str, datetime], ours: str
 ) -> dict[str, list[str]]:
-    """By the id of what stays. `arrived`: when each root was written where it lies."""
+    """By the id of what stays. `arrived`: when each root was written where it lies; `ours`: the id of who prunes."""
     found: dict[str, list[str]] = {}
 
     def stays(view: BackupView, rule: str) -> None:
@@ -41,12 +43,15 @@ def rules_that_keep(
 
     known = sorted(views, key=lambda view: view.begun_at, reverse=True)
     finished = [view for view in known if view.state in ("complete", "damaged")]
-    for of_portal in _of_portals(finished):
-        _keep_points([view for view in of_portal if view.reason == "restore_point"], now, stays)
-        usual = [view for view in of_portal if view.reason != "restore_point"]
-        # one whose root cannot be read may be of all
-        for group in _parted(usual, lambda view: frozenset(view.entity_types or ENTITY_TYPES)):
-            _keep_of_group(group, keep, zone, stays)
+    mine = made_by_us(finished, ours)
+    for view in finished:
+        if view not in mine:
+            stays(view, ANOTHERS)
+    _keep_points([view for view in mine if view.reason == "restore_point"], now, stays)
+    usual = [view for view in mine if view.reason != "restore_point"]
+    # one whose root cannot be read may be of all
+    for group in _parted(usual, lambda view: frozenset(view.entity_types or ENTITY_TYPES)):
+        _keep_of_group(group, keep, zone, stays)
     for view in known:
         if view.state in ("foreign", "running"):
             stays(view, view.state)
@@ -72,10 +77,9 @@ def is_sound(view: BackupView) -> bool:
     return view.complete and not view.wrong
 
 
-def _of_portals(views: Sequence[BackupView]) -> list[list[BackupView]]:
-    """One that does not say whose it is counts as of who made the newest."""
-    newest = next((view.portal for view in views if view.portal), "")
-    return _parted(views, lambda view: view.portal or newest)
+def made_by_us(views: Sequence[BackupView], ours: str) -> list[BackupView]:
+    is_shared = any(view.portal not in ("", ours) for view in views)
+    return [view for view in views if view.portal == ours or not (view.portal or is_shared)]
 
 
 def _parted(views: Sequence[BackupView], by: Callable[[BackupView], Hashable]) -> list[list[BackupView]]:

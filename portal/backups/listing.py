@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from portal.backups import layout
 from portal.backups.destination import Destination
+from portal.backups.identity import portal_id
 from portal.backups.layout import BACKUPS, ROOT, folder_of, is_id, time_of_id
 from portal.backups.marks import Mark, marks
 from portal.backups.root import Damaged, Foreign, Root, decoded
@@ -87,10 +88,15 @@ async def get_backup(destination: Destination, backup_id: str) -> BackupView:
 
 
 async def newest_of_all(destination: Destination) -> BackupView:
-    """The newest complete one of all entity types. Raises NotFound."""
-    for each in await list_backups(destination):
-        if each.complete and set(each.entity_types) == set(ENTITY_TYPES):
-            return each
+    """The newest complete one of all entity types: of ours, if there is any, where several portals share a place.
+
+    Raises NotFound.
+    """
+    found = [each for each in await list_backups(destination) if each.complete]
+    found = [each for each in found if set(each.entity_types) == set(ENTITY_TYPES)]
+    ours = await portal_id()
+    for each in sorted(found, key=lambda each: each.portal not in ("", ours)):  # else newest first, as they are
+        return each
     raise NotFound("There is no complete backup of all types yet. One of some types is meant by its id.")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -21,7 +21,7 @@ from portal.audit.service import record
 from portal.backups.destination import Destination
 from portal.backups.identity import begun_by, portal_id
 from portal.backups.in_use import backups_for_removal
-from portal.backups.keeping import rules_that_keep
+from portal.backups.keeping import ANOTHERS, made_by_us, rules_that_keep
 from portal.backups.listing import BackupView, Lying, get_backup, list_backups, lying, read_root
 from portal.backups.marks import forget_marks
 from portal.backups.removal import remove_folder
@@ -80,8 +80,9 @@ class PruneReport:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What lies there: every backup, and those unfinished ones that may be another portal's work of just now."""
+    """What lies there: every backup, and those unfinished ones that may be another portal's work of just now. `ours`: our id."""
 
+    ours: str
     views: Sequence[BackupView]
     folders: Mapping[str, Lying]
     others: frozenset[str]
@@ -101,7 +102,7 @@ async def prune_backups(
         await destination.check()
         place, now = await _look(destination), datetime.now(UTC)
         arrived = {each.id: each.root.modified_at for each in place.folders.values() if each.root}
-        rules = rules_that_keep(place.views, keep, zone, now, arrived)
+        rules = rules_that_keep(place.views, keep, zone, now, arrived, place.ours)
         found = _decided(place, rules, dry_run)
         try:
             await _prune(found, destination, hold, place, report)
@@ -120,15 +121,22 @@ async def remove_backup(*, destination: Destination, backup_id: str, actor: Acto
         view, place = await get_backup(destination, backup_id), await _look(destination)
         if backup_id in place.others:
             raise Conflict("Another portal may be making this backup. It can be removed a day after its beginning.")
-        if view.complete and not any(each.complete for each in place.views if each.id != backup_id):
-            raise Conflict("This is the only complete backup. Make another one before you remove it.")
+        _refuse_the_only_one(view, place)
         await remove_folder(destination, backup_id)
         await forget_marks([backup_id])
-        await _remember_good(backup_id, [each for each in place.views if each.id != backup_id])
+        await _remember_good(backup_id, [each for each in made_by_us(place.views, place.ours) if each.id != backup_id])
         async with database.transaction():
             await record(
                 actor, "backup.remove", "backup", backup_id, before={"state": view.state, "begun_at": view.begun_at}
             )
+
+
+def _refuse_the_only_one(view: BackupView, place: _Place) -> None:
+    """What another portal has made stands for none of ours."""
+    complete = [each for each in place.views if each.complete]
+    mine = made_by_us(complete, place.ours)
+    if [view.id] in ([each.id for each in complete], [each.id for each in mine]):
+        raise Conflict("This is the only complete backup. Make another one before you remove it.")
 
 
 async def _remember_good(gone: str, views: Sequence[BackupView]) -> None:
@@ -148,7 +156,16 @@ async def _remember_good(gone: str, views: Sequence[BackupView]) -> None:
 
 async def _look(destination: Destination) -> _Place:
     folders = await lying(destination)
-    return _Place(await list_backups(destination), folders, await _others(destination, folders))
+    views = [await _with_portal(each, destination, folders) for each in await list_backups(destination)]
+    return _Place(await portal_id(), views, folders, await _others(destination, folders))
+
+
+async def _with_portal(view: BackupView, destination: Destination, folders: Mapping[str, Lying]) -> BackupView:
+    """One whose root cannot be read may still say at its beginning whose it is."""
+    begun = folders[view.id].begun if view.id in folders else None
+    if view.state != "damaged" or begun is None:
+        return view
+    return replace(view, portal=await begun_by(destination, begun.key) or "")
 
 
 async def _others(destination: Destination, folders: Mapping[str, Lying]) -> frozenset[str]:
@@ -166,7 +183,7 @@ def _decided(place: _Place, rules: Mapping[str, Sequence[str]], dry_run: bool) -
     unfinished = [view.id for view in place.views if view.state == "unfinished" and view.id not in place.others]
     gone = [view.id for view in place.views if view.state in ("complete", "damaged") and view.id not in rules]
     kept = [Kept(view.id, tuple(rules[view.id])) for view in place.views if view.id in rules]
-    kept += [Kept(each, ("another portal's",)) for each in sorted(place.others)]
+    kept += [Kept(each, (ANOTHERS,)) for each in sorted(place.others)]
     return PruneReport(dry_run, tuple(kept), tuple(gone), tuple(unfinished))
 
 

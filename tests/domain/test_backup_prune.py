@@ -229,3 +229,23 @@ async def test_a_pruning_that_breaks_off_tells_what_went_and_no_more(place: Fold
     left = {view.id for view in await list_backups(place)}
     assert len(left) == 4
     assert [json.loads(row["after"])["removed_ids"] for row in said] == [sorted(set(made) - left)]
+
+
+async def test_what_another_portal_has_made_is_left_to_it(place: Folder) -> None:
+    at, ours, (a, b, c) = place.store.root, await portal_id(), (some_bytes(seed) for seed in range(3))
+    mine = [forge(at, a, at=NOW - timedelta(days=day), portal=ours) for day in (3, 2, 1)]
+    theirs = [forge(at, b, at=NOW - timedelta(days=day), portal="another") for day in (90, 60, 30)]
+    broken = forge(at, c, at=NOW - timedelta(days=20), portal="another")
+    (at / folder_of(broken.id) / ROOT).write_bytes(b"{}\n")
+    (at / folder_of(broken.id) / BEGUN).write_text(json.dumps({"portal": "another"}))
+    planned = await pruned(place, dry_run=True, keep=Keep(last=1))
+    done = await pruned(place, keep=Keep(last=1))
+    assert planned.as_result() == done.as_result() | {"dry_run": True}
+    assert set(done.removed) == {mine[0].id, mine[1].id}
+    assert {line for line in done.lines() if "another" in line} == {
+        f"keep {each.id}: belongs to another portal" for each in [*theirs, broken]
+    }
+    assert objects(at) == hashes(a, b, c)
+    with pytest.raises(Conflict, match="only complete"):
+        await remove_backup(destination=place, backup_id=mine[2].id, actor=SYSTEM)
+    await remove_backup(destination=place, backup_id=theirs[0].id, actor=SYSTEM)  # by a person, one at a time

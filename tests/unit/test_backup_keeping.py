@@ -26,7 +26,7 @@ def nightly(nights: int) -> list[BackupView]:
 
 
 def kept(views: list[BackupView], keep: Keep, **arrived: Any) -> dict[str, list[str]]:
-    return rules_that_keep(views, keep, BERLIN, NOW, arrived)
+    return rules_that_keep(views, keep, BERLIN, NOW, arrived, "ours")
 
 
 def test_the_newest_of_each_day_week_and_month_stay() -> None:
@@ -103,13 +103,23 @@ def test_what_is_not_ours_to_judge_stays() -> None:
     assert unfinished.id not in found
 
 
-def test_portals_that_share_a_place_have_their_own_days() -> None:
+def test_what_another_portal_has_made_stays_and_counts_for_none_of_ours() -> None:
     ours = [replace(view, portal="ours") for view in nightly(10)]
     theirs = [backup(view.begun_at + timedelta(hours=1), id=f"other {view.id}", portal="other") for view in ours]
     points = [
         backup(view.begun_at - timedelta(days=60), id=f"{view.id} p", portal="ours", reason="restore_point")
-        for view in ours[:3]
+        for view in ours[:4]
     ]
     point = backup(ours[9].begun_at - timedelta(days=90), id="theirs", portal="other", reason="restore_point")
-    found = kept([*ours, *theirs, *points, point], Keep(daily=3))
-    assert set(found) == {view.id for view in [*ours[:3], *theirs[:3], *points, point]}
+    part = backup(ours[9].begun_at, id="part", portal="other", state="damaged", entity_types=())
+    found = kept([*ours, *theirs, *points, point, part], Keep(daily=3))
+    assert set(found) == {view.id for view in [*ours[:3], *theirs, *points[:3], point, part]}
+    assert {tuple(found[view.id]) for view in [*theirs, point, part]} == {("belongs to another portal",)}
+
+
+def test_one_that_does_not_say_whose_it_is_counts_as_ours_only_where_no_other_lies() -> None:
+    ours = [replace(view, portal="ours") for view in nightly(3)]
+    nobodys = [backup(view.begun_at - timedelta(days=9), portal="") for view in ours]
+    assert set(kept([*ours, *nobodys], Keep(last=2))) == {view.id for view in ours[:2]}
+    other = backup(NOW - timedelta(days=30), portal="other")
+    assert set(kept([*ours, *nobodys, other], Keep(last=2))) == {view.id for view in [*ours[:2], *nobodys, other]}
