@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -29,22 +30,24 @@ from portal.storage.store import Store
 CHUNK, MOST_SHARDS = 2000, 64  # objects, or folders, that are asked for and copied together
 BATCH, BATCH_BYTES = 1000, 128 * 1024 * 1024  # copied before they get their names
 IN_FLIGHT: Final = 2  # chunks: while one waits for the disk, the next one is read
+_SHARD, _SHA256, _BYTES = slice(12, 14), slice(12, 76), 88  # where they stand in a line of `rows.OBJECTS`
 
 
 @dataclass(slots=True)
 class Copied:
-    """Of all types. `objects` and `bytes`: what the destination did not have."""
+    """Of all types. `objects` and `bytes`: what the destination did not have; `needed_bytes`: of them all."""
 
     objects: int = 0
     bytes: int = 0
     lost: int = 0
+    needed_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """Objects in their order, and of those that are lost why, by SHA-256."""
+    """Lines of objects in their order, and of those that are lost why, by SHA-256."""
 
-    objects: Sequence[Wanted]
+    lines: Sequence[str]
     lost: Mapping[str, str]
 
 
@@ -62,7 +65,7 @@ class Copying:
     async def copy(self, entity_type: str, wanted: Path, spool: Spool) -> None:
         """What this file names; its lines go to `spool` once their objects are durable. Raises DiskFull, Unavailable."""
         self._distrusted = await distrusted()
-        chunks, waiting = _chunks(entity_type, wanted), deque[asyncio.Task[Brought]]()
+        chunks, waiting = _chunks(wanted), deque[asyncio.Task[Brought]]()
         try:
             async for chunk in _read(chunks):
                 waiting.append(asyncio.create_task(self._bring(entity_type, chunk)))
@@ -76,13 +79,14 @@ class Copying:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _list(self, brought: Brought, spool: Spool) -> None:
-        await asyncio.to_thread(lambda: spool.add(_line(each, brought.lost) for each in brought.objects))
-        self._done += len(brought.objects)
+        await asyncio.to_thread(lambda: spool.add("".join(_told(brought)).encode()))
+        self._done += len(brought.lines)
         await self._report(self._done, self._total)
 
-    async def _bring(self, entity_type: str, chunk: list[Wanted]) -> Brought:
-        held = await self._held(entity_type, chunk)
-        missing = [each for each in chunk if held.get(each.sha256) != each.bytes or self._is_distrusted(each)]
+    async def _bring(self, entity_type: str, lines: list[str]) -> Brought:
+        held = await self._held(entity_type, lines)
+        missing, size = await asyncio.to_thread(_compared, entity_type, lines, held)
+        self.copied.needed_bytes += size
         lost: list[Lost] = []
         for batch in _batches(missing):
             await self._keep_floor(sum(each.bytes for each in batch))
@@ -93,18 +97,21 @@ class Copying:
         await trust([_key(each) for each in came if self._is_distrusted(each)])
         self.copied.objects += len(came)
         self.copied.bytes += sum(each.bytes for each in came)
-        return Brought(chunk, reasons)
+        return Brought(lines, reasons)
 
     def _is_distrusted(self, wanted: Wanted) -> bool:
         """A verification has found other bytes under its name."""
         return bool(self._distrusted) and _key(wanted) in self._distrusted
 
-    async def _held(self, entity_type: str, chunk: Sequence[Wanted]) -> dict[str, int]:
-        shards = sorted({each.sha256[:2] for each in chunk})
-        found = await asyncio.gather(
-            *(sizes_of(self._destination, f"{entity_type}/{OBJECTS}/{shard}") for shard in shards)
-        )
-        return {sha256: size for each in found for sha256, size in each.items()}
+    async def _held(self, entity_type: str, lines: Sequence[str]) -> dict[str, int]:
+        """Sizes by SHA-256, but for what is distrusted."""
+        shards = sorted({line[_SHARD] for line in lines})
+        held = await sizes_of(self._destination, [f"{entity_type}/{OBJECTS}/{shard}" for shard in shards])
+        for key in self._distrusted:
+            of_type, _, sha256 = key.partition(f"/{OBJECTS}/")
+            if of_type == entity_type:
+                held.pop(sha256[3:], None)
+        return held
 
     async def _keep_floor(self, more: int) -> None:
         free = await self._destination.free_bytes()
@@ -125,21 +132,33 @@ def _key(wanted: Wanted) -> str:
     return object_key(wanted.entity_type, wanted.sha256)
 
 
-def _line(each: Wanted, lost: Mapping[str, str]) -> str:
-    """None of what is said needs to be escaped but the reason."""
-    said = f'"sha256": "{each.sha256}", "bytes": {each.bytes}, "key": "{each.key}"'
-    return f'{{{said}, "lost": {json.dumps(lost[each.sha256])}}}' if each.sha256 in lost else f"{{{said}}}"
+def _compared(entity_type: str, lines: Sequence[str], held: Mapping[str, int]) -> tuple[list[Wanted], int]:
+    """What is not there, or of another size; and the bytes of them all. Blocks."""
+    missing: list[Wanted] = []
+    total = 0
+    for line in lines:
+        size = int(line[_BYTES : line.index(",", _BYTES)])
+        total += size
+        if held.get(line[_SHA256]) != size:
+            said = json.loads(line)
+            missing.append(Wanted(entity_type, said["sha256"], size, said["key"]))
+    return missing, total
 
 
-def _chunks(entity_type: str, path: Path) -> Iterator[list[Wanted]]:
+def _told(brought: Brought) -> Iterator[str]:
+    """The lines, with the reasons of those that are lost."""
+    for line in brought.lines:
+        reason = brought.lost.get(line[_SHA256])
+        yield line if reason is None else json.dumps(json.loads(line) | {"lost": reason}) + "\n"
+
+
+def _chunks(path: Path) -> Iterator[list[str]]:
     """Whole shards. Blocks."""
-    chunk: list[Wanted] = []
+    chunk: list[str] = []
     shards = 0
     with path.open(encoding="ascii") as lines:
-        for _, shard in groupby(lines, lambda line: line[:2]):
-            for line in shard:
-                sha256, size, key = line.rstrip("\n").split("\t")
-                chunk.append(Wanted(entity_type, sha256, int(size), key))
+        for _, shard in groupby(lines, itemgetter(_SHARD)):
+            chunk.extend(shard)
             shards += 1
             if len(chunk) >= CHUNK or shards == MOST_SHARDS:
                 yield chunk
@@ -148,7 +167,7 @@ def _chunks(entity_type: str, path: Path) -> Iterator[list[Wanted]]:
         yield chunk
 
 
-async def _read(chunks: Iterator[list[Wanted]]) -> AsyncIterator[list[Wanted]]:
+async def _read(chunks: Iterator[list[str]]) -> AsyncIterator[list[str]]:
     with contextlib.closing(chunks):  # type: ignore[type-var] - a generator
         while chunk := await asyncio.to_thread(next, chunks, None):
             yield chunk

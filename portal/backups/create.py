@@ -168,7 +168,7 @@ class _Making:
             images=snapshot.lines(layout.IMAGES),
             versions=snapshot.lines(layout.VERSIONS),
             objects=snapshot.objects,
-            bytes=snapshot.bytes,
+            bytes=copied.needed_bytes,
             copied_objects=copied.objects,
             copied_bytes=copied.bytes,
             lost=copied.lost,

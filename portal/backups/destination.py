@@ -32,6 +32,7 @@ __all__ = ["Destination", "Folder", "Lost", "Wanted", "destination_of", "put_fil
 PIECE: Final = 1024 * 1024
 _CHUNK: Final = 1000
 _AT_ONCE: Final = 8
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Destination(Protocol):
@@ -175,23 +176,33 @@ class Folder:
         with contextlib.ExitStack() as stack, plain_words(self.store.what):
             self.store.disk.syncfs(self.store.open_folder(stack, ()))
 
-    async def sizes(self, prefix: str) -> dict[str, int]:
-        """Of the files right below a folder's key, by name; as `listed`, for who asks hundreds of folders."""
-        return await asyncio.to_thread(self._sizes, prefix)
+    async def sizes(self, prefixes: Iterable[str]) -> dict[str, int]:
+        """Of the files right below these folders' keys, by name; as `listed`, for who asks hundreds of folders."""
+        return await asyncio.to_thread(self._sizes, prefixes)
 
-    def _sizes(self, prefix: str) -> dict[str, int]:
-        with plain_words(self.store.what):
-            try:
-                entries = self.store.disk.scandir(self.store.path_of(prefix))
-                return {each.name: each.stat().st_size for each in entries if each.is_file(follow_symlinks=False)}
-            except FileNotFoundError:
-                return {}
+    def _sizes(self, prefixes: Iterable[str]) -> dict[str, int]:
+        """From the folder's descriptor: no way through all folders above for each file."""
+        disk, found = self.store.disk, dict[str, int]()
+        for prefix in prefixes:
+            with plain_words(self.store.what), contextlib.suppress(FileNotFoundError):
+                folder = disk.open(self.store.path_of(prefix), _FOLDER)
+                try:
+                    entries = (each for each in disk.scandir(folder) if each.is_file(follow_symlinks=False))
+                    found.update((each.name, each.stat().st_size) for each in entries)
+                finally:
+                    os.close(folder)
+        return found
 
 
-async def sizes_of(destination: Destination, prefix: str) -> dict[str, int]:
-    """Of what lies right below a folder's key, by name. Where the destination is away it may seem to be nothing."""
+async def sizes_of(destination: Destination, prefixes: Iterable[str]) -> dict[str, int]:
+    """Of what lies right below these folders' keys, by name. Where the destination is away it may seem to be nothing."""
     if isinstance(destination, Folder):
-        return await destination.sizes(prefix)
+        return await destination.sizes(prefixes)
+    found = await asyncio.gather(*(_sizes_in(destination, each) for each in prefixes))
+    return {name: size for each in found for name, size in each.items()}
+
+
+async def _sizes_in(destination: Destination, prefix: str) -> dict[str, int]:
     return {each.key.rpartition("/")[2]: each.bytes async for found in destination.listed(prefix) for each in found}
 
 

@@ -41,7 +41,7 @@ class Rows:
 def _rows(manifest: str, table: str, columns: str, source: str, *, more: str = "", order: str) -> Rows:
     names = tuple(name.strip() for name in columns.split(","))
     picked = ", ".join(f"{table}.{name}" + ("::text" if name in _AS_TEXT else "") for name in names) + more
-    select = f"SELECT to_jsonb(line)::text FROM (SELECT {picked} FROM {source} ORDER BY {order}) AS line"  # noqa: S608 - constants
+    select = f"SELECT row_to_json(line)::text FROM (SELECT {picked} FROM {source} ORDER BY {order}) AS line"  # noqa: S608 - constants
     return Rows(manifest, table, names, select)
 
 
@@ -108,19 +108,21 @@ OF_TYPE: Final = (
 
 # Of the whole portal; no entity type is asked for.
 SIZES: Final = (
-    "SELECT to_jsonb(line)::text FROM (SELECT name, width, height, quality, state, decided_by, decided_at, ended_at"
+    "SELECT row_to_json(line)::text FROM (SELECT name, width, height, quality, state, decided_by, decided_at, ended_at"
     " FROM preset_change ORDER BY pk) AS line"
 )
 AUDIT: Final = """
-    SELECT to_jsonb(line)::text FROM (
+    SELECT row_to_json(line)::text FROM (
         SELECT audit.pk, audit.at, audit.actor, audit.action, audit.subject_type, audit.subject_id, audit.request_id,
                change.before, change.after
         FROM audit LEFT JOIN audit_change AS change ON change.audit = audit.pk ORDER BY audit.pk
     ) AS line
 """
 
-# Every object that these rows need, once each, in the order of its SHA-256; with one place in the store where it lies.
-OBJECTS: Final = """
+_NAME: Final = "right(id::text, 2) || '/' || id || '-v' || version"
+# Lines of every object that these rows need, once each, in the order of its SHA-256; `key`: one place in the store where it lies,
+# as storage.keys names it. None of what is said needs to be escaped.
+OBJECTS: Final = f"""
     WITH owned AS (
         SELECT image.id, image.version, image.extension, image.sha256, image.bytes, image.renditions
         FROM image JOIN entity ON entity.pk = image.entity WHERE entity.type = $1
@@ -139,6 +141,10 @@ OBJECTS: Final = """
                          split_part(sets.renditions ->> 'of', '.', 2)::int, item.key
         FROM sets CROSS JOIN LATERAL jsonb_each(sets.renditions -> 'items') AS item
     )
-    SELECT DISTINCT ON (sha256 COLLATE "C") sha256, bytes, id, version, extension, rendering, name
-    FROM objects ORDER BY sha256 COLLATE "C", id
-"""
+    SELECT '{{"sha256": "' || sha256 || '", "bytes": ' || bytes || ', "key": "' || $1 || CASE
+        WHEN name IS NULL THEN '/' || {_NAME} || '.' || extension
+        WHEN name = 'optimized' THEN '/optimized/' || {_NAME} || '.' || rendering || '.jpg'
+        ELSE '/thumbnails/' || {_NAME} || '.' || rendering || '-' || name || '.jpg'
+    END || '"}}' AS line
+    FROM (SELECT DISTINCT ON (sha256 COLLATE "C") * FROM objects ORDER BY sha256 COLLATE "C", id) AS once
+"""  # noqa: S608 - constants

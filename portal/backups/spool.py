@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -35,15 +35,13 @@ class Spool:
         with plain_words(WORDS):
             self._file.close()
 
-    def add(self, lines: Iterable[str]) -> None:
-        """Without their line ends."""
-        text = [f"{line}\n" for line in lines]
-        data = "".join(text).encode()
+    def add(self, data: bytes | bytearray) -> None:
+        """Lines with their ends, or a piece of them."""
         with plain_words(WORDS):
             self._file.write(data)
         self._digest.update(data)
         self._bytes += len(data)
-        self._lines += len(text)
+        self._lines += data.count(b"\n")
 
     @property
     def member(self) -> Member:

@@ -48,7 +48,7 @@ class Disk:
     rename = staticmethod(os.rename)
     unlink = staticmethod(os.unlink)
 
-    def scandir(self, path: Path) -> Iterator[os.DirEntry[str]]:
+    def scandir(self, path: Path | int) -> Iterator[os.DirEntry[str]]:
         return os.scandir(path)
 
     def write_all(self, file: int, data: bytes) -> None:
