@@ -131,6 +131,34 @@ def verify(backup_id: str, quick: bool, is_json: bool) -> None:
     click.echo(f"Sound: {told.backup_id}, {told.files} files and {told.objects} objects, {how}{lost}.", err=True)
 
 
+@backup.command("find")
+@click.argument("backup_id", metavar="ID")
+@click.argument("words", metavar="WORD...", nargs=-1, required=True)
+@JSON
+def find(backup_id: str, words: tuple[str, ...], is_json: bool) -> None:
+    """Look for galleries and pictures in a backup: by name, id, number or file name. Exit 1 when there is nothing."""
+    from portal.backups.contents import Contents, Hit, find_in_backup
+
+    async def run(_: Parts, place: Destination) -> Contents:
+        return await find_in_backup(place, await _id(place, backup_id), " ".join(words))
+
+    def line(hit: Hit) -> str:
+        option = f"--image {hit.image_id}" if hit.image_id else f"--entity {hit.entity}"
+        here = {"yes": "is here", "trash": "is in the trash", "no": "is not here"}[hit.here]
+        of = f"of {hit.entity}" if hit.image_id else "" if hit.pictures is None else f"{hit.pictures} pictures"
+        return "\t".join([option, hit.name, hit.detail or "", of, here])
+
+    told = _at_place(run)
+    _say(asdict(told), [line(each) for each in told.hits], is_json)
+    if told.has_more:
+        click.echo(f"These are the first {len(told.hits)}; more words find fewer.", err=True)
+    if not told.is_whole:
+        click.echo("The backup is too large to be looked through in time: there may be more.", err=True)
+    if not told.hits:
+        click.echo("Nothing in it has these words.", err=True)
+        sys.exit(1)
+
+
 @backup.command("restore")
 @click.argument("backup_id", metavar="ID")
 @DRY_RUN

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from portal.audit.actors import Actor
 from portal.backups import listing, retention
+from portal.backups.contents import Contents, find_in_backup
 from portal.backups.create import create_backup
 from portal.backups.destination import destination_of
 from portal.backups.listing import BackupView
@@ -41,6 +42,10 @@ class Backups:
         """Raises NotFound, Foreign, Unavailable; what is wrong is in the answer."""
         place = destination_of(self._parts.settings)
         return self._call(verify_backup(destination=place, backup_id=backup_id, quick=quick))
+
+    def find(self, backup_id: str, q: str) -> Contents:
+        """The first galleries and pictures in it whose names hold these words. Raises NotFound, Damaged, Foreign, FormError."""
+        return self._call(find_in_backup(destination_of(self._parts.settings), backup_id, q))
 
     def restore(
         self,

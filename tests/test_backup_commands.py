@@ -85,12 +85,14 @@ def test_a_backup_is_made_verified_taken_out_and_restored_by_commands(beside: Ru
         ["export", "<create>", tar],
         ["remove", "<create>", "--yes"],
         ["import", tar],
+        ["find", "latest", "c-1"],
+        ["find", "<create>", "nobody", "here", "--json"],
         ["restore", "latest", "--dry-run", "--json"],
         ["restore", "latest"],
         ["prune", "--dry-run"],
     )
-    assert [each.code for each in done] == [0, 0, 0, 0, 0, 1, 1, 0, 0, 2, 0], done
-    made, listed, verified, told, _, again, only, brought, planned, unasked, pruned = done
+    assert [each.code for each in done] == [0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 2, 0], done
+    made, listed, verified, told, _, again, only, brought, hit, none, planned, unasked, pruned = done
     backup_id = made.stdout.split()[0]
     assert listed.stdout.split("\t")[:4] == [backup_id, "complete", "all", "1 pictures"]
     assert f"Sound: {backup_id}" in verified.stderr
@@ -99,6 +101,9 @@ def test_a_backup_is_made_verified_taken_out_and_restored_by_commands(beside: Ru
     assert "is there already" in again.stderr
     assert "only complete backup" in only.stderr
     assert brought.stdout.strip() == backup_id
+    assert hit.stdout.startswith("--entity customers/C-1\t")
+    assert hit.stdout.endswith("\t1 pictures\tis here\n")
+    assert (json.loads(none.stdout)["hits"], none.stderr) == ([], "Nothing in it has these words.\n")
     assert json.loads(planned.stdout)["images"]["create"] == 0
     assert "Say so with --yes" in unasked.stderr
     assert f"keep {backup_id}: daily, weekly, monthly, newest" in pruned.stdout

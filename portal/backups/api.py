@@ -10,10 +10,12 @@ from litestar.openapi import ResponseSpec
 
 from portal.accounts.guards import permit, refuse_unconfirmed
 from portal.audit.actors import Actor
+from portal.backups.contents import Contents, find_in_backup, refuse_unheld
 from portal.backups.destination import destination_of
 from portal.backups.kinds import BACKUP, BACKUP_PRUNE, BACKUP_VERIFY, DRILL, RESTORE
 from portal.backups.listing import BackupView, get_backup, list_backups
 from portal.backups.retention import remove_backup
+from portal.backups.tasks import selection_of
 from portal.backups.wishes import RESTORE_FIELDS, read_flag, read_restore, read_types
 from portal.errors import Conflict
 from portal.jobs import alone as turns
@@ -23,7 +25,7 @@ from portal.paging import EXACT_UP_TO, decode_cursor, encode_cursor, read_limit
 from portal.web.answers import json_response, read_object
 from portal.web.job_answers import FINISHED, UNDER_WAY, answer_with
 from portal.web.openapi import json_operation
-from portal.web.parameters import Cursor, Http, Limit, PathText, TheActor, TheSettings
+from portal.web.parameters import Cursor, Http, Limit, PathText, QueryText, TheActor, TheSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,20 @@ async def backups(settings: TheSettings, limit: Limit = None, cursor: Cursor = N
 )
 async def backup(settings: TheSettings, id: PathText) -> Response[bytes]:
     return json_response(200, await get_backup(destination_of(settings), id))
+
+
+@get(
+    "/images/backups/{id:str}/contents",
+    summary="Look for something in a backup",
+    description="Galleries by name, id, reference or number, pictures by file name, alt text, caption or id: what has all words"
+    " of `q`, each as the beginning of one. The first 20; `has_more` says that there are others. A hit's `entity`, or its"
+    " `image_id`, is what a restore takes; `here` says whether the portal has it now: yes, trash or no. `is_whole` is false where"
+    " the backup is too large to be looked through in some seconds.",
+    responses={200: ResponseSpec(Contents, description="The first hits")},
+    **permit("admin", problems=(404, 409, 503)),
+)
+async def contents(settings: TheSettings, id: PathText, q: QueryText = None) -> Response[bytes]:
+    return json_response(200, await find_in_backup(destination_of(settings), id, q or ""))
 
 
 @delete(
@@ -179,6 +195,7 @@ async def restore(request: Http, settings: TheSettings, actor: TheActor) -> Resp
     if not arguments["dry_run"]:
         refuse_unconfirmed(request)
     await get_complete(settings, arguments["backup_id"])
+    await refuse_unheld(destination_of(settings), arguments["backup_id"], selection_of(arguments))
     await refuse_while_running(turns.RESTORE)
     return await answer_with(request, await start_job(RESTORE, arguments, actor=actor))
 
@@ -190,6 +207,6 @@ async def _sent(request: Http, known: set[str]) -> dict[str, Any]:
 
 router = Router(
     "/api",
-    route_handlers=[create, backups, backup, remove, verify, drill, prune, restore],
+    route_handlers=[create, backups, backup, contents, remove, verify, drill, prune, restore],
     tags=["backups"],
 )

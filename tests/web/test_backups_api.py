@@ -170,9 +170,51 @@ async def test_a_wrong_wish_starts_nothing(admin: httpx.AsyncClient, path: str, 
 
 @pytest.mark.parametrize("name", NO_IDS)
 async def test_what_is_no_backup_is_not_found(admin: httpx.AsyncClient, folder: Path, name: str) -> None:
-    for method, path in [("GET", ""), ("DELETE", ""), ("POST", "/verify"), ("POST", "/drill"), ("GET", "/archive")]:
+    for method, path in [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("POST", "/verify"),
+        ("POST", "/drill"),
+        ("GET", "/archive"),
+        ("GET", "/contents?q=x"),
+    ]:
         answer = await admin.request(method, f"{ALL}/{name}{path}")
         assert answer.status_code == 404, (path, answer.text)
+    assert await database.fetch_value("SELECT count(*) FROM job") == 0
+
+
+async def test_a_script_looks_for_what_it_restores(admin: httpx.AsyncClient, app: Litestar, folder: Path) -> None:
+    backup = forge(folder, some_bytes(2))
+    said = await admin.get(f"{ALL}/{backup.id}/contents", params={"q": "mug"})
+    assert (said.status_code, said.headers["cache-control"]) == (200, "no-store")
+    (hit,) = said.json()["hits"]
+    ref = {"type": "inventory_items", "id": "MUG-1"}
+    assert hit == {"entity": ref, "image_id": None, "name": "Mug", "detail": None, "pictures": 5, "here": "no"}
+    assert (said.json()["has_more"], said.json()["is_whole"]) == (False, True)
+    for q, status in (("", 422), ("\0", 422), ("x" * 5000, 200)):
+        assert (await admin.get(f"{ALL}/{backup.id}/contents", params={"q": q})).status_code == status, q
+    place = folder / "backups" / backup.id / "inventory_items" / "entities.jsonl"
+    place.write_bytes(place.read_bytes().replace(b"Mug", b"Cup"))
+    damaged = await admin.get(f"{ALL}/{backup.id}/contents", params={"q": "lamp"})
+    assert (damaged.status_code, "entities.jsonl is damaged" in damaged.json()["detail"]) == (409, True)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"entity": {"type": "inventory_items", "id": "MUG-2"}},
+        {"entity": {"type": "customers", "id": "MUG-1"}},
+        {"entity_types": ["customers"]},
+        {"image_id": "019e0b5c-0000-7000-8000-000000000000"},
+    ],
+)
+async def test_what_a_backup_does_not_hold_starts_no_job_that_fails(
+    admin: httpx.AsyncClient, folder: Path, wish: dict[str, Any]
+) -> None:
+    backup = forge(folder, some_bytes(2))
+    for dry_run in (True, False):
+        answer = await admin.post(RESTORE, json={"backup_id": backup.id, "dry_run": dry_run} | wish)
+        assert (answer.status_code, "This backup" in answer.json()["detail"]) == (404, True), answer.text
     assert await database.fetch_value("SELECT count(*) FROM job") == 0
 
 
@@ -221,6 +263,7 @@ async def test_only_admins_see_or_touch_backups(app: Litestar, folder: Path, rol
         ("GET", ""),
         ("GET", f"/{backup.id}"),
         ("GET", f"/{backup.id}/archive"),
+        ("GET", f"/{backup.id}/contents?q=mug"),
         ("DELETE", f"/{backup.id}"),
         ("POST", f"/{backup.id}/verify"),
         ("POST", f"/{backup.id}/drill"),
