@@ -53,6 +53,8 @@ AWAY = (
 
 # Two transactions have waited for each other, or one for longer than it may: it has done nothing, and may try again.
 CONTENDED = (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+# Rows that no table can hold, beside others or at all.
+UNFIT = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 _releasing: set[asyncio.Task[None]] = set()
 waits: Final = Histogram()  # for a connection of the pool
 

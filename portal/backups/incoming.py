@@ -47,7 +47,8 @@ _PLACEHOLDER: Final = re.compile(r"data:image/(webp|png|jpeg);base64,[A-Za-z0-9+
 _MOST_SIDE: Final = 65_535  # pixels
 _MOST_DEPTH: Final = 64  # levels of JSON
 _UNSHOWN: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_MOST_NUMBER: Final = 999_999_999  # of a version or rendering: keys have nine digits
+_MOST_NUMBER: Final = 900_000_000  # of a version or rendering: keys have nine digits, and others follow
+_MOST_COUNT: Final = 2**30
 _MEDIA_TYPES: Final = {each.extension: each.media_type for each in FORMATS}
 
 
@@ -214,7 +215,11 @@ def _image(entity_type: str, line: Line) -> str | None:
     is_trashed = line.get("trashed_at") is not None
     checks = {
         "status": line["status"] in ("pending", "processing", "ready", "failed"),
-        "sort_order": (line.get("sort_order") is None) == is_trashed and (line.get("sort_order") or 0) >= 0,
+        "trashed_at": (line.get("sort_order") is None) == is_trashed,
+        **{
+            name: 0 <= (line.get(name) or 0) <= _MOST_COUNT
+            for name in ("sort_order", "last_order", "revision", "tries")
+        },
         "is_primary": not (is_trashed and line.get("is_primary")),
         "attributes": isinstance(line.get("attributes", {}), dict),
         "error": line.get("error") is None or _is_error(line["error"]),

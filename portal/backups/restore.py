@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -34,7 +34,7 @@ from portal.backups.lines import Line
 from portal.backups.listing import read_root
 from portal.backups.marks import distrust
 from portal.backups.plan import Plan, read_plan
-from portal.backups.root import Damaged, Root
+from portal.backups.root import Damaged, Foreign, Root
 from portal.backups.selection import Selection
 from portal.backups.sizes import count_changes, read_sizes, write_sizes
 from portal.backups.staging import Transact
@@ -88,14 +88,16 @@ async def restore_backup(
             with database.patience(PATIENCE):
                 root = await read_root(destination, backup_id)
                 work = _Restore(store, destination, root, selection, on_conflict == "replace", actor, report, transact)
-                plan = await work.prepare(dry_run=dry_run)
+                with _rows_that_fit():
+                    plan = await work.prepare(dry_run=dry_run)
                 if dry_run:
                     return plan
                 await refuse_without_room(store, settings.free_space_bytes, plan.bytes)
                 async with standing_still(actor=actor, backup_id=backup_id), objects_in_place() as in_place:
                     work.holds = [*holds, in_place]
                     work.restore_point = await _restore_point(settings, store, work)
-                    plan = await work.carry_out()
+                    with _rows_that_fit():
+                        plan = await work.carry_out()
     except Damaged as error:
         await distrust(wrong_objects(error))
         raise
@@ -114,8 +116,9 @@ async def restore_into_scratch(
     async with database.session() as transact:
         with database.patience(PATIENCE):
             work = _Restore(store, destination, root, Selection(), False, actor, report, transact)
-            await work.prepare(dry_run=False)
-            return await work.carry_out()
+            with _rows_that_fit():
+                await work.prepare(dry_run=False)
+                return await work.carry_out()
 
 
 @contextlib.asynccontextmanager
@@ -128,6 +131,16 @@ async def _turn(*, dry_run: bool) -> AsyncIterator[list[Hold]]:
         await refuse_while_running(turns.BACKUP)  # in this order: a backup has its turn before it looks for ours
         await forget_standstill()
         yield [hold]
+
+
+@contextlib.contextmanager
+def _rows_that_fit() -> Iterator[None]:
+    """What the checks of `staging` let through, and the database does not."""
+    try:
+        yield
+    except database.UNFIT as error:
+        said = str(error).partition("\n")[0]
+        raise Foreign(f"The database does not take what this backup says: {said}. All is as it was.") from error
 
 
 @dataclass(slots=True)

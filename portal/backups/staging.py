@@ -38,15 +38,16 @@ _COLUMN_DEFAULTS: Final = """
     SELECT attname AS name, pg_get_expr(adbin, adrelid) AS value FROM pg_attribute JOIN pg_attrdef
     ON adrelid = attrelid AND adnum = attnum WHERE attrelid = $1::regclass AND attname = ANY($2::text[]) AND attgenerated = ''
 """
-_UNIQUE: Final = {
-    layout.ENTITIES: "type, id",
-    layout.IMAGES: "id",
-    layout.VERSIONS: "image, version",
-    layout.EMBED_KEYS: "id",
-    layout.LINES: "of_type, invoice, position",
-    layout.PINS: "of_type, invoice",
-    layout.PINNED: "of_type, invoice, position",
-}
+UNIQUE: Final = (
+    (layout.ENTITIES, "type, id"),
+    (layout.IMAGES, "id"),
+    (layout.VERSIONS, "image, version"),
+    (layout.EMBED_KEYS, "id"),
+    (layout.EMBED_KEYS, "key_hash"),
+    (layout.LINES, "of_type, invoice, position"),
+    (layout.PINS, "of_type, invoice"),
+    (layout.PINNED, "of_type, invoice, position"),
+)
 # What no other line bears out: the manifest, and the statement that finds an example.
 _NO_ENTITY: Final = "NOT EXISTS (SELECT FROM staged_entity AS e WHERE e.type = of_type AND e.id = {0})"
 _DANGLING: Final = (
@@ -190,7 +191,7 @@ async def _settle(root: Root, selection: Selection, transact: Transact) -> None:
             await database.execute(
                 "DELETE FROM staged_version AS v WHERE NOT EXISTS (SELECT FROM staged_image AS i WHERE i.id = v.image)"
             )
-        for manifest, columns in _UNIQUE.items():
+        for manifest, columns in UNIQUE:
             await database.execute(f"CREATE INDEX ON {TABLES[manifest]} ({columns})")
             await database.execute(f"ANALYZE {TABLES[manifest]}")
             twice = f"SELECT ({columns})::text AS name FROM {TABLES[manifest]} GROUP BY {columns} HAVING count(*) > 1"  # noqa: S608 - constants

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from portal import database
-from portal.backups import layout, switch
+from portal.backups import layout, rows, staging, switch
 from portal.backups.plan import Counts, Selection
 from portal.backups.root import Damaged, Foreign, Member, Root
 from portal.backups.upgrades import upgrade_from
@@ -69,6 +69,11 @@ def of_set(line: dict[str, Any]) -> None:
     line["renditions"]["items"]["../../etc"] = line["renditions"]["items"]["card"]
 
 
+def once_more(**values: Any) -> Change:
+    return lambda line: json.dumps(line | values).encode() + b"\n"
+
+
+ALL = [kind.manifest for kind in rows.OF_TYPE]
 HOSTILE: list[tuple[str, Change, str]] = [
     (layout.IMAGES, says(extension="../../../etc/cron.d/x"), "extension"),
     (layout.IMAGES, says(id="../../x"), "id"),
@@ -100,12 +105,17 @@ HOSTILE: list[tuple[str, Change, str]] = [
     (layout.ENTITIES, says(id="a/b"), "id"),
     (layout.ENTITIES, says(parent_type="categories"), "parent_id"),
     (layout.ENTITIES, says(total="1E+131000"), "total"),
-    (layout.ENTITIES, lambda line: json.dumps(line).encode() + b"\n", "twice"),
     (layout.VERSIONS, says(extension="html"), "extension"),
     (layout.VERSIONS, says(version=77), "versions.jsonl"),
     (layout.EMBED_KEYS, says(parents=["https://a.example; script-src *"]), "parents"),
     (layout.EMBED_KEYS, says(key_hash="\\x00"), "key_hash"),
+    (layout.IMAGES, says(revision=2**31 - 1), "revision"),
+    (layout.IMAGES, says(rendering=10**9 - 1), "rendering"),
+    (layout.IMAGES, says(last_order=-1), "last_order"),
+    *((manifest, once_more(), "twice") for manifest in ALL),
+    (layout.EMBED_KEYS, once_more(id=str(uuid4())), "twice"),  # another key of the same secret
 ]
+OF_INVOICES = (layout.LINES, layout.PINS, layout.PINNED)
 
 
 @pytest.fixture
@@ -116,13 +126,38 @@ async def root(bench: Bench) -> Root:
 
 async def test_hostile_rows_are_refused_by_name_and_line(bench: Bench, root: Root) -> None:
     for manifest, change, word in HOSTILE:
-        place = bench.config.backup_dir / layout.folder_of(root.id) / "inventory_items" / manifest
+        entity_type = "invoices" if manifest in OF_INVOICES else "inventory_items"
+        place = bench.config.backup_dir / layout.folder_of(root.id) / entity_type / manifest
         sound = place.read_bytes()
-        words = await refused(bench, rewrite(bench, root, manifest, lambda line, do=change: _none_but_bytes(do(line))))
+        forged = rewrite(bench, root, manifest, lambda line, do=change: _none_but_bytes(do(line)), entity_type)
+        words = await refused(bench, forged)
         assert manifest in words, words
         assert word in words, (manifest, word, words)
         assert "line 1" in words or word in ("BOWL", "twice", "versions.jsonl"), words
         place.write_bytes(sound)
+
+
+async def test_no_two_lines_of_a_backup_claim_what_only_one_row_can_have(bench: Bench) -> None:
+    asked = {(staging.TABLES[manifest], frozenset(columns.split(", "))) for manifest, columns in staging.UNIQUE}
+    for kind in rows.OF_TYPE:
+        found = await database.fetch(
+            """SELECT array_agg(attname::text) AS columns, bool_or(indpred IS NOT NULL) AS is_partial
+               FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
+               WHERE indrelid = $1::regclass AND indisunique GROUP BY indexrelid""",
+            kind.table,
+        )
+        for row in found:
+            columns = frozenset(row["columns"])
+            is_for_the_switch = columns in ({"pk"}, {"entity", "sort_order"}) or row["is_partial"]  # it gives them out
+            scope = {"of_type"} if "invoice" in columns else set[str]()
+            assert is_for_the_switch or (staging.TABLES[kind.manifest], columns | scope) in asked, (kind.table, columns)
+
+
+async def test_what_only_the_database_knows_is_refused_and_nothing_is_touched(bench: Bench, root: Root) -> None:
+    words = " ".join(str(uuid4()) for _ in range(40_000))  # more than its full text can hold
+    assert "does not take" in await refused(
+        bench, rewrite(bench, root, layout.IMAGES, says(alt_text=words)), on_conflict="replace"
+    )
 
 
 async def test_whatever_name_a_picture_may_have_here_it_may_have_in_a_backup(bench: Bench, root: Root) -> None:
