@@ -25,12 +25,13 @@ from portal.audit.service import record
 from portal.errors import Conflict, Gone, NotFound
 from portal.gallery.disposal import restore_image
 from portal.gallery.views import decoded
+from portal.integrity.objects import orphaned_of
 from portal.jobs.keeping import refuse_while_kept
 from portal.paging import Page, encode_cursor, id_behind
 from portal.storage.disk import plain_words
 from portal.storage.keys import TEMP
 from portal.storage.look import look_at
-from portal.storage.store import KeyTaken, Store
+from portal.storage.store import KeyTaken, ObjectEntry, Store
 
 DAYS: Final = 14
 _BLOCK: Final = 1024 * 1024
@@ -125,12 +126,18 @@ async def hold(
     return Held(held_id, size, sha256)
 
 
-async def take_away(held: Held, key: str, *, store: Store) -> None:
-    """Remove what is held from the store, after the commit of its row; not what was put back meanwhile. Raises Later."""
+async def take_away(held: Held, key: str, *, store: Store, is_owned: bool = False) -> None:
+    """Remove what is held from the store, after the commit of its row; not what was put back meanwhile, is other bytes by now
+    or, unless it `is_owned`, belongs to somebody: a restore may have brought its row. Raises Later."""
     async with database.transaction():
         if await database.fetch_value(f"SELECT id FROM quarantined WHERE id = $1 AND {_HELD} FOR UPDATE", held.id):  # noqa: S608 - a constant
-            await refuse_while_kept()
-            await store.delete([key])
+            await refuse_while_kept()  # from here on no restore begins
+            if (is_owned or await _is_nobodys(key)) and await digest_of(store, key) == held.sha256:
+                await store.delete([key])
+
+
+async def _is_nobodys(key: str) -> bool:
+    return bool(await orphaned_of([ObjectEntry(key, 0, dt.datetime.now(dt.UTC))]))
 
 
 def _subject(image: UUID | None, key: str) -> tuple[str, str]:

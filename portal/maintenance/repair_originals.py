@@ -229,5 +229,5 @@ async def _trash(finding: FindingView, original: Original, detail: str, room: Ro
         )
         outcome = await settle(finding, "trash", detail, room, ("image", str(original.image_id)), before=before)
     if held is not None:
-        await take_away(held, original.key, store=room.store)
+        await take_away(held, original.key, store=room.store, is_owned=True)
     return outcome

@@ -12,9 +12,10 @@ import pytest
 
 from portal import database
 from portal.backups import restore
-from portal.backups.layout import VERSIONS, folder_of, object_key
+from portal.backups.layout import IMAGES, VERSIONS, folder_of, object_key
 from portal.backups.root import Root
 from portal.gallery.disposal import delete_image
+from portal.maintenance.quarantine import hold, open_quarantine, take_away, undo
 from portal.storage.keys import original_key
 from tests import samples
 from tests.factories import make_entity
@@ -133,13 +134,16 @@ async def test_what_a_killed_restore_left_under_an_old_number_is_brought_again(b
 
 
 async def wanted_versions(bench: Bench, root: Root) -> list[tuple[int, bytes]]:
-    lines = (bench.config.backup_dir / folder_of(root.id) / MUG.type / VERSIONS).read_text().splitlines()
-    said = [json.loads(line) for line in lines]
     return [
         (each["version"], await bench.destination.read(object_key(MUG.type, each["sha256"])))
-        for each in said
+        for each in await rows_of(bench, root, VERSIONS)
         if each["version"] > 1
     ]
+
+
+async def rows_of(bench: Bench, root: Root, manifest: str) -> list[dict[str, Any]]:
+    data = await bench.destination.read(f"{folder_of(root.id)}/{MUG.type}/{manifest}")
+    return [json.loads(line) for line in data.splitlines()]
 
 
 async def test_a_number_whose_bytes_wait_for_their_removal_is_given_to_nobody(bench: Bench, image: UUID) -> None:
@@ -148,4 +152,26 @@ async def test_a_number_whose_bytes_wait_for_their_removal_is_given_to_nobody(be
     await bench.studio.replace(image)
     assert await version_of(image) == 3
     await bench.render_rest()
+    assert await bench.breaches() == []
+
+
+async def test_a_stray_that_a_restore_gives_an_owner_is_not_taken_away(bench: Bench, image: UUID) -> None:
+    """A repair that was stopped between holding its bytes and taking them away."""
+    root = await bench.back_up()
+    await delete_image(image, actor=ADMIN, deletes_per_hour=500)
+    await bench.render_rest()
+    (version,) = [each for each in await rows_of(bench, root, IMAGES) if each["id"] == str(image)]
+    key, other = original_key(MUG.type, image, 1, "jpg"), original_key(MUG.type, image, 7, "jpg")
+    quarantine = await open_quarantine(bench.config.quarantine_dir)
+    held = []
+    for each in (key, other):
+        await bench.store.put(each, await bench.destination.read(object_key(MUG.type, version["sha256"])))
+        async with database.transaction():
+            held.append(await hold(each, "no row", store=bench.store, quarantine=quarantine, actor=ADMIN))
+    await bench.ask(root, dry_run=False)
+    await take_away(held[0], key, store=bench.store)
+    await take_away(held[1], other, store=bench.store)
+    assert await bench.store.size(other) is None
+    assert await bench.breaches() == []
+    await undo(held[0].id, store=bench.store, quarantine_dir=bench.config.quarantine_dir, actor=ADMIN)
     assert await bench.breaches() == []
