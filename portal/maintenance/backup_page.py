@@ -9,16 +9,20 @@ from litestar.response import Template
 
 from portal.accounts.guards import needs_password, permit
 from portal.backups.api import get_complete
+from portal.backups.contents import refuse_unheld
 from portal.backups.destination import destination_of
 from portal.backups.kinds import BACKUP_VERIFY, RESTORE
 from portal.backups.listing import get_backup
 from portal.backups.marks import marks
+from portal.backups.tasks import selection_of
 from portal.backups.wishes import read_restore
 from portal.entities.kinds import KINDS
-from portal.errors import FormError, PortalError
+from portal.errors import FormError, NotFound, PortalError
 from portal.jobs import alone as turns
 from portal.jobs.alone import refuse_while_running
 from portal.jobs.progress import start_job
+from portal.maintenance import backup_contents
+from portal.maintenance.backup_contents import Sought, sought_in
 from portal.maintenance.backup_run_views import run_view
 from portal.maintenance.backup_views import is_empty, last_of, line_of_backup, proof_view, work
 from portal.settings import Settings
@@ -49,19 +53,25 @@ async def _inputs(settings: Settings, id: str) -> dict[str, Any]:
 
 
 async def _page_inputs(
-    request: AnyRequest, settings: Settings, id: str, wishes: dict[str, Any], errors: dict[str, str]
+    request: AnyRequest,
+    settings: Settings,
+    id: str,
+    wishes: dict[str, Any],
+    errors: dict[str, str],
+    sought: Sought = Sought(""),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     asks = needs_password(request)
-    more = {"kinds": list(KINDS.values()), "asks": asks, "is_empty": await is_empty()}
+    more = {"kinds": list(KINDS.values()), "asks": asks, "is_empty": await is_empty(), "id": id, "sought": sought}
     return {**await _inputs(settings, id), **more, "wishes": wishes, "errors": errors}
 
 
 @get("/maintenance/backups/{id:str}", name="backups:backup", include_in_schema=False, **permit("admin"))
-async def show(request: AnyRequest, settings: TheSettings, id: PathText) -> Template:
-    """The query may fill in what shall be restored."""
+async def show(request: AnyRequest, settings: TheSettings, actor: TheActor, id: PathText) -> Template:
+    """The query may fill in what shall be restored, and what is looked for."""
     wishes = {name: request.query_params.get(name, "") for name in _WISHES} | {"types": []}
     wishes["what"] = wishes["what"] or ("image" if wishes["image_id"] else "entity" if wishes["entity_id"] else "all")
-    return await page(request, "backups/backup.html", **await _page_inputs(request, settings, id, wishes, {}))
+    sought = await sought_in(settings, id, request.query_params.get("q", ""), actor)
+    return await page(request, "backups/backup.html", **await _page_inputs(request, settings, id, wishes, {}, sought))
 
 
 @get("/maintenance/backups/{id:str}/now", name="backups:now", include_in_schema=False, **permit("admin"))
@@ -102,12 +112,22 @@ async def plan(request: AnyRequest, settings: TheSettings, actor: TheActor, id: 
     await get_complete(settings, id)
     try:
         arguments = read_restore(wish_of(id, wishes))
+        await _refuse_unheld(settings, id, arguments)
     except FormError as error:
         return await shown_again(request, settings, id, wishes, error)
     await refuse_while_running(turns.RESTORE)
     job_id = await start_job(RESTORE, arguments, actor=actor)
     await wait_for_job(job_id, PATIENCE)
     return redirect(request, request.app.route_reverse("backups:run", id=str(job_id)))
+
+
+async def _refuse_unheld(settings: Settings, id: str, arguments: dict[str, Any]) -> None:
+    """Beside the field that says it: a typo is no job that failed. Raises FormError."""
+    try:
+        await refuse_unheld(destination_of(settings), id, selection_of(arguments))
+    except NotFound as error:
+        named = next((name for name in ("entity", "image_id", "entity_types") if name in arguments), "form")
+        raise FormError({named: f"{error.message} Look for it above."}) from error
 
 
 def wish_of(id: str, wishes: dict[str, Any]) -> dict[str, Any]:
@@ -142,4 +162,4 @@ async def shown_again(
     return await page(request, "backups/backup.html", status_code=error.status, **inputs)
 
 
-router = Router("/", route_handlers=[show, now, verify, plan])
+router = Router("/", route_handlers=[show, now, verify, plan, backup_contents.router])

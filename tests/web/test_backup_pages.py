@@ -126,7 +126,7 @@ async def test_before_a_restore_stands_its_plan_and_then_the_password(
     world: World, app: Litestar, folder: Path
 ) -> None:
     backup = forge(folder, some_bytes(3, 1))
-    fields = {"what": "entity", "entity_type": "inventory_items", "entity_id": "NOWHERE", "on_conflict": "replace"}
+    fields = {"what": "entity", "entity_type": "inventory_items", "entity_id": "MUG-1", "on_conflict": "replace"}
     plan = await world.form(f"{PAGES}/{backup.id}/plan", **fields)
     run = plan.headers["location"]
     asked = await database.fetch_value("SELECT arguments FROM job ORDER BY id DESC LIMIT 1")
@@ -134,7 +134,7 @@ async def test_before_a_restore_stands_its_plan_and_then_the_password(
         "backup_id": backup.id,
         "dry_run": True,
         "on_conflict": "replace",
-        "entity": {"type": "inventory_items", "id": "NOWHERE"},
+        "entity": {"type": "inventory_items", "id": "MUG-1"},
     }
     assert (await world.form(f"{run}/apply")).status_code == 409, "what was not tried is not done"
     counts = {"create": 1, "replace": 0, "skip": 2, "conflict": 1}
@@ -164,7 +164,7 @@ async def test_before_a_restore_stands_its_plan_and_then_the_password(
         "other caption",
         "is replaced",
         "1 picture is left out",
-        "Restore item NOWHERE?",
+        "Restore item MUG-1?",
     ):
         assert words in shown, words
     assert 'type="password"' not in shown, "it was given just now"
@@ -182,11 +182,11 @@ async def test_before_a_restore_stands_its_plan_and_then_the_password(
     await database.execute(
         "UPDATE job SET state = 'succeeded', finished_at = now(), result = $1::jsonb", json.dumps(result)
     )
-    assert "Item NOWHERE: 5 changes." in (await world.person.get(right.headers["location"])).text
-    why = {"code": "not_found", "message": "This backup does not hold inventory_items/NOWHERE."}
+    assert "Item MUG-1: 5 changes." in (await world.person.get(right.headers["location"])).text
+    why = {"code": "not_found", "message": "This backup does not hold inventory_items/MUG-1."}
     await database.execute("UPDATE job SET state = 'failed', result = NULL, error = $1::jsonb", json.dumps(why))
     failed = (await world.person.get(run)).text
-    assert ("NOWHERE. Nothing was changed." in failed, f"{PAGES}/{backup.id}#restore" in failed) == (True, True)
+    assert ("MUG-1. Nothing was changed." in failed, f"{PAGES}/{backup.id}#restore" in failed) == (True, True)
 
 
 async def test_a_quick_look_is_no_proof(admin: httpx.AsyncClient, folder: Path) -> None:
@@ -237,9 +237,11 @@ async def test_a_wrong_choice_stays_in_the_form_with_what_to_do(
 
 
 async def test_the_address_of_a_picture_names_it_too(world: World, folder: Path) -> None:
-    image_id = str(uuid4())
+    backup = forge(folder, some_bytes(1, 1))
+    images = (folder / "backups" / backup.id / "inventory_items" / "images.jsonl").read_text()
+    image_id = json.loads(images)["id"]
     fields = {"what": "image", "image_id": f" https://shop.example/images/{image_id}/ "}
-    assert (await world.form(f"{PAGES}/{forge(folder, {}).id}/plan", **fields)).status_code == 303
+    assert (await world.form(f"{PAGES}/{backup.id}/plan", **fields)).status_code == 303
     asked = await database.fetch_value("SELECT arguments FROM job ORDER BY id DESC LIMIT 1")
     assert json.loads(asked)["image_id"] == image_id
 
@@ -276,7 +278,14 @@ async def test_an_archive_comes_in_by_the_form_and_a_bad_one_says_what_is_wrong(
 
 @pytest.mark.parametrize("name", NO_IDS)
 async def test_pages_of_what_is_no_backup_are_not_found(admin: httpx.AsyncClient, folder: Path, name: str) -> None:
-    for method, path in [("GET", ""), ("GET", "/now"), ("POST", "/verify"), ("POST", "/plan"), ("POST", "/delete")]:
+    for method, path in [
+        ("GET", ""),
+        ("GET", "/now"),
+        ("GET", "/contents?q=x"),
+        ("POST", "/verify"),
+        ("POST", "/plan"),
+        ("POST", "/delete"),
+    ]:
         assert (await admin.request(method, f"{PAGES}/{name}{path}", headers=FORM)).status_code == 404, path
     other = await database.fetch_value(
         "INSERT INTO job (id, kind, state, arguments, progress, actor) VALUES ($1, 'check', 'succeeded', '{}', '{}', 'system')"
@@ -302,7 +311,16 @@ async def test_one_at_a_time_and_only_for_admins(app: Litestar, admin: httpx.Asy
             busy = await admin.post(path, data={"what": "all"}, headers={"accept": "text/html"})
             assert (busy.status_code, "running since" in busy.text) == (409, True), path
         assert (await editor.post(path)).status_code == 403
-    for path in ("", "/list", "/found", "/newest", f"/{backup.id}", f"/{backup.id}/now", f"/runs/{uuid4()}"):
+    for path in (
+        "",
+        "/list",
+        "/found",
+        "/newest",
+        f"/{backup.id}",
+        f"/{backup.id}/now",
+        f"/{backup.id}/contents?q=x",
+        f"/runs/{uuid4()}",
+    ):
         assert (await editor.get(f"{PAGES}{path}")).status_code == 403, path
     assert PAGES not in (await editor.get("/")).text
 
