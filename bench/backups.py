@@ -159,7 +159,7 @@ def _lines(store: Store, types: list[str], first: int, images: int) -> Iterator[
 
 def _write(store: Store, key: str, average: int) -> dict[str, Any]:
     start, size = random.randrange(len(_NOISE) // 2), int(average * random.uniform(0.5, 1.5))
-    data = os.urandom(16) + _NOISE[start : start + size]
+    data = b"\xff\xd8\xff" + os.urandom(16) + _NOISE[start : start + size]  # as a JPEG begins, for who restores it
     path = store.path_of(key)
     with contextlib.suppress(FileExistsError):
         path.parent.mkdir(parents=True)

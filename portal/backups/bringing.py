@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from portal import database
@@ -21,8 +21,10 @@ from portal.backups.staging import Transact
 from portal.errors import DiskFull, Gone
 from portal.gallery.arrivals import announce_original, other_formats_of
 from portal.gallery.disposal import PURGE
+from portal.imaging.formats import sniff
 from portal.jobs.queue import URGENT, enqueue
 from portal.storage.keys import parse_key
+from portal.storage.look import Seen
 from portal.storage.store import KeyTaken, Store
 
 _ROWS: Final = 4096
@@ -35,17 +37,18 @@ _WAY_OUT: Final = (
 )
 Tell = Callable[[int], Awaitable[None]]
 
-# What the staged rows need, once each; pictures that a pin shows and that did not come along are no part of it.
+# What the staged rows need, once each, and as what; pictures that a pin shows and that did not come along are no part of it.
 _NEEDED: Final = """
     CREATE TEMP TABLE needed_object AS SELECT row_number() OVER () AS n, o.* FROM (
-        SELECT DISTINCT of_type, sha256, bytes FROM (
-            SELECT of_type, sha256, bytes FROM staged_image UNION ALL SELECT of_type, sha256, bytes FROM staged_version
-            UNION ALL SELECT sets.of_type, item.value ->> 'sha256', (item.value ->> 'bytes')::bigint FROM (
+        SELECT of_type, sha256, bytes, array_agg(DISTINCT extension) AS extensions FROM (
+            SELECT of_type, sha256, bytes, extension FROM staged_image
+            UNION ALL SELECT of_type, sha256, bytes, extension FROM staged_version
+            UNION ALL SELECT sets.of_type, item.value ->> 'sha256', (item.value ->> 'bytes')::bigint, 'jpg' FROM (
                 SELECT of_type, renditions FROM staged_image UNION ALL SELECT of_type, renditions FROM staged_version
                 UNION ALL SELECT i.of_type, s.renditions FROM staged_pinned AS s JOIN staged_image AS i ON i.id = s.image
                 WHERE NOT EXISTS (SELECT FROM pin_lost AS p WHERE p.invoice = s.invoice)
             ) AS sets CROSS JOIN LATERAL jsonb_each(sets.renditions -> 'items') AS item
-        ) AS named ORDER BY 1, 2
+        ) AS named GROUP BY 1, 2, 3 ORDER BY 1, 2
     ) AS o
 """
 
@@ -55,6 +58,7 @@ class Coming(NamedTuple):
     sha256: str
     bytes: int
     key: str = ""
+    extensions: Sequence[str] = ()  # of all that shall be these bytes, as far as it is asked for
 
     @property
     def source(self) -> str:
@@ -71,7 +75,9 @@ async def count_needed(transact: Transact) -> int:
 async def verify_needed(destination: Destination, tell: Tell, *, transact: Transact) -> None:
     """Every byte. Raises Damaged with the members that are wrong, before anything was touched."""
     wrong: list[str] = []
-    statement = "SELECT n, of_type, sha256, bytes, '' AS key FROM needed_object WHERE n > $1 ORDER BY n LIMIT $2"
+    statement = (
+        "SELECT n, of_type, sha256, bytes, '' AS key, extensions FROM needed_object WHERE n > $1 ORDER BY n LIMIT $2"
+    )
     async for chunk in _chunks(statement, transact):
         parts = [chunk[place : place + 64] for place in range(0, len(chunk), 64)]
         for found in await _together([_wrong_of(destination, part) for part in parts]):
@@ -92,15 +98,20 @@ def wrong_objects(error: Damaged) -> list[str]:
 
 
 async def _wrong_of(destination: Destination, part: list[Coming]) -> list[str]:
-    """What is missing from the backup, or no longer what it was; by names."""
-    named = {each.source: each for each in part}
-    wrong: list[str] = []
-    for key, seen in (await look_into(destination, list(named))).items():
-        if not seen.is_there:
-            wrong.append(f"{key} is missing")
-        elif (seen.bytes, seen.sha256) != (named[key].bytes, named[key].sha256):
-            wrong.append(f"{key} is not what it was")
-    return wrong
+    """What is missing from the backup, no longer what it was, or not what its rows say; by names."""
+    found = await look_into(destination, list({each.source for each in part}))
+    return [f"{each.source} {fault}" for each in part if (fault := _fault_of(each, found[each.source]))]
+
+
+def _fault_of(wanted: Coming, seen: Seen) -> str | None:
+    if not seen.is_there:
+        return "is missing"
+    if (seen.bytes, seen.sha256) != (wanted.bytes, wanted.sha256):
+        return "is not what it was"
+    format = sniff(seen.head)
+    if any(format is None or format.extension != each for each in wanted.extensions):
+        return f"is no picture, or of another kind than its rows say ({', '.join(wanted.extensions)})"
+    return None
 
 
 async def refuse_clashes(transact: Transact) -> None:
@@ -242,7 +253,9 @@ async def _chunks(statement: str, transact: Transact) -> AsyncIterator[list[Comi
         if not rows:
             return
         last = rows[-1]["n"]
-        yield [Coming(row["of_type"], row["sha256"], row["bytes"], row["key"]) for row in rows]
+        yield [
+            Coming(row["of_type"], row["sha256"], row["bytes"], row["key"], row.get("extensions", ())) for row in rows
+        ]
 
 
 async def _together(works: list[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from portal.backups.destination import Destination, Folder
 from portal.errors import Gone
-from portal.storage.look import Seen, look_at
+from portal.storage.look import HEAD, Seen, look_at
 
 _AT_ONCE: Final = 8  # of a bucket: each waits for the network
 
@@ -32,11 +32,12 @@ async def look_into(destination: Destination, keys: Sequence[str]) -> dict[str, 
 
 
 async def _look(destination: Destination, key: str) -> Seen:
-    digest, size = hashlib.sha256(), 0
+    digest, size, head = hashlib.sha256(), 0, b""
     try:
         async for piece in destination.pieces(key):
             await asyncio.to_thread(digest.update, piece)
             size += len(piece)
+            head += piece[: HEAD - len(head)]
     except Gone:
         return Seen(key)
-    return Seen(key, size, None, digest.hexdigest())
+    return Seen(key, size, None, digest.hexdigest(), head)

@@ -18,18 +18,21 @@ from portal.storage.store import ObjectEntry, Store
 
 _PIECE: Final = 1024 * 1024
 _CHUNK: Final = 1000
+HEAD: Final = 16  # bytes: every format is known by them
 # The disk knows the file and cannot give its bytes: what lay there is lost, however well the rest of the disk is.
 _UNREADABLE: Final = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What lies under a key. `bytes` is None where nothing does; `sha256` also where the disk cannot read it."""
+    """What lies under a key. `bytes` is None where nothing does; `sha256` also where the disk cannot read it. `head`: how what
+    was read begins."""
 
     key: str
     bytes: int | None = None
     modified_at: datetime | None = None
     sha256: str | None = None
+    head: bytes = b""
 
     @property
     def is_there(self) -> bool:
@@ -66,20 +69,22 @@ def _look(store: Store, key: str, read: bool) -> Seen:
     with reader, plain_words():
         found = store.disk.fstat(reader.fileno())
         modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
-        return Seen(key, found.st_size, modified_at, _digest(store, reader.fileno()) if read else None)
+        sha256, head = _digest(store, reader.fileno()) if read else (None, b"")
+        return Seen(key, found.st_size, modified_at, sha256, head)
 
 
-def _digest(store: Store, file: int) -> str | None:
-    digest = hashlib.sha256()
+def _digest(store: Store, file: int) -> tuple[str | None, bytes]:
+    digest, head = hashlib.sha256(), b""
     try:
         while piece := store.disk.read(file, _PIECE):
             digest.update(piece)
+            head = head or piece[:HEAD]
     except OSError as error:
         if is_unreadable(error):
-            return None
+            return None, b""
         raise
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)  # the machine's memory is for what people look at
-    return digest.hexdigest()
+    return digest.hexdigest(), head
 
 
 def is_unreadable(error: BaseException | None) -> bool:

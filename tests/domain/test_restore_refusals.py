@@ -29,6 +29,7 @@ from portal.jobs.keeping import IN_PLACE
 from portal.jobs.progress import Cancelled
 from portal.jobs.standstill import Standstill, find_standstill
 from portal.storage.disk import Disk
+from tests import samples
 from tests.factories import make_entity
 from tests.restoring import MUG, Bench, furnish, objects_now
 
@@ -189,6 +190,24 @@ async def test_what_rotted_is_named_before_anything_is_touched(bench: Bench, roo
     name = bench.config.backup_dir / layout.folder_of(root.id) / "invoices" / layout.PINS
     name.write_bytes(b"")
     assert layout.PINS in await refused(bench, root, Damaged)
+
+
+def as_rendition(**facts: Any) -> Change:
+    return lambda line: line["renditions"]["items"]["card"].update(facts)
+
+
+async def test_what_is_no_picture_of_its_kind_is_not_brought(bench: Bench, root: Root) -> None:
+    images = bench.config.backup_dir / layout.folder_of(root.id) / "inventory_items" / layout.IMAGES
+    sound, page = images.read_bytes(), b"<!doctype html><script>alert(document.cookie)</script>"
+    as_png = functools.partial(says, extension="png", media_type="image/png")
+    for data, said in (page, says), (page, as_rendition), (samples.png(), as_rendition), (samples.jpeg(), as_png):
+        facts = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        place = bench.config.backup_dir / layout.object_key("inventory_items", facts["sha256"])
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(data)
+        words = await refused(bench, rewrite(bench, root, layout.IMAGES, said(**facts)), Damaged)
+        assert f"{facts['sha256']} is no picture" in words
+        images.write_bytes(sound)
 
 
 async def test_what_the_backup_does_not_hold_is_said(bench: Bench, root: Root) -> None:
