@@ -55,6 +55,7 @@ AWAY = (
 CONTENDED = (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
 # Rows that no table can hold, beside others or at all.
 UNFIT = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+FULL = asyncpg.DiskFullError
 _releasing: set[asyncio.Task[None]] = set()
 waits: Final = Histogram()  # for a connection of the pool
 

@@ -39,7 +39,7 @@ from portal.backups.selection import Selection
 from portal.backups.sizes import count_changes, read_sizes, write_sizes
 from portal.backups.staging import Transact
 from portal.entities.queries import forget_counts
-from portal.errors import Conflict, FormError, Unavailable
+from portal.errors import Conflict, DiskFull, FormError, Unavailable
 from portal.jobs import alone as turns
 from portal.jobs.alone import Hold, alone, refuse_while_running
 from portal.jobs.keeping import objects_in_place
@@ -135,12 +135,16 @@ async def _turn(*, dry_run: bool) -> AsyncIterator[list[Hold]]:
 
 @contextlib.contextmanager
 def _rows_that_fit() -> Iterator[None]:
-    """What the checks of `staging` let through, and the database does not."""
+    """Raises Foreign for what the checks of `staging` let through, and the database does not; DiskFull."""
     try:
         yield
     except database.UNFIT as error:
         said = str(error).partition("\n")[0]
         raise Foreign(f"The database does not take what this backup says: {said}. All is as it was.") from error
+    except database.FULL as error:
+        raise DiskFull(
+            "The database's disk is full. All is as it was; free some space, then start it again."
+        ) from error
 
 
 @dataclass(slots=True)

@@ -263,3 +263,34 @@ async def test_keys_are_brought_and_old_ones_replaced(bench: Bench) -> None:
     assert (await bench.restore(root)).embed_keys == Counts(create=1, skip=1, conflict=1)
     assert (await bench.restore(root, on_conflict="replace")).embed_keys == Counts(replace=1, skip=1, conflict=1)
     assert await bench.state() == before
+
+
+async def test_one_picture_brings_back_its_gallery_where_that_was_deleted(bench: Bench) -> None:
+    made = await furnish(bench.studio)
+    root = await bench.back_up()
+    await delete_entity(MUG, **WHOLLY)
+    await bench.render_rest()
+    plan = await bench.restore(root, Selection(image_id=made["old"]))
+    assert (plan.entities, plan.images, plan.embed_keys) == (Counts(create=1), Counts(create=1), Counts())
+    assert await order_of(MUG) == [made["old"]]
+    assert (await row_of(made["old"]))["is_primary"]
+    assert not (await list_keys()).items  # the keys of the gallery are the gallery's
+    again = await bench.restore(root, Selection(image_id=made["old"]), on_conflict="replace")
+    assert (again.images.create, again.objects, again.entities) == (0, 0, Counts(skip=1))
+
+
+async def test_a_second_restore_of_the_same_has_nothing_to_do(bench: Bench) -> None:
+    made = await furnish(bench.studio)
+    root = await bench.back_up()
+    await delete_image(made["edited"], **WHOLLY)
+    await trash_image(made["first"], **GONE)
+    await bench.studio.replace(made["old"])
+    await unpin_invoice(BILL, **GONE)
+    await bench.render_rest()
+    await bench.restore(root, on_conflict="replace")
+    after = await bench.state()
+    again = await bench.restore(root, on_conflict="replace")
+    for counts in (again.entities, again.images, again.versions, again.pins, again.embed_keys):
+        assert (counts.create, counts.replace, counts.conflict) == (0, 0, 0), again.examples
+    assert again.objects == 0
+    assert await bench.state() == after

@@ -367,6 +367,17 @@ async def test_pictures_that_were_lost_already_are_left_out_and_counted(bench: B
     assert await bench.breaches() == []
 
 
+async def test_a_pin_that_shows_what_no_line_brings_is_left_out_and_told(bench: Bench, root: Root) -> None:
+    def of_another(line: dict[str, Any]) -> None:
+        line["version"], line["renditions"]["of"] = 9, "9.1"
+
+    forged = rewrite(bench, root, layout.PINNED, of_another, "invoices")
+    await bench.wipe()
+    plan = await bench.restore(forged)
+    assert plan.pins == Counts(skip=1, conflict=1)
+    assert "neither there nor comes along" in plan.examples[0].detail
+
+
 async def test_older_lines_are_brought_up_to_date() -> None:
     steps = {
         -1: lambda manifest, line: line | {"caption": line["title"]},
