@@ -171,6 +171,7 @@ READING: Final = {"serve", "worker", "migrate", "user list", "token list", "embe
     "audit seal",
     "export",
     "backup list",
+    "backup find",
     "backup export",
 }
 
