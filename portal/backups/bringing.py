@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from portal import database
-from portal.backups.bulk import put_pieces
-from portal.backups.destination import Destination
+from portal.backups.bulk import put_pieces, take_many
+from portal.backups.destination import Destination, Folder
 from portal.backups.layout import object_key, object_of_key
 from portal.backups.looking import look_into
 from portal.backups.root import Damaged, Foreign
 from portal.backups.staging import Transact
+from portal.backups.wanted import MISSING, Wanted
 from portal.errors import DiskFull, Gone
 from portal.gallery.arrivals import announce_original, other_formats_of
 from portal.gallery.disposal import PURGE
@@ -212,18 +213,27 @@ async def _is_ours(destination: Destination, store: Store, row: Any) -> bool:
 
 
 async def _put(destination: Destination, store: Store, batch: list[Coming]) -> None:
-    items = [(_checked(each.key), await _read(destination, each)) for each in batch]
-    await asyncio.to_thread(put_pieces, store, items)
+    if isinstance(destination, Folder):  # as a backup is made: in one thread, piece by piece
+        named = [(_checked(each.key), Wanted(each.entity_type, each.sha256, each.bytes, each.source)) for each in batch]
+        for lost in await asyncio.to_thread(take_many, store, destination.store, named):
+            raise _spoilt(lost.wanted.key, "went away" if lost.reason == MISSING else "changed")
+    else:
+        items = [(_checked(each.key), await _read(destination, each)) for each in batch]
+        await asyncio.to_thread(put_pieces, store, items)
 
 
 async def _read(destination: Destination, coming: Coming) -> bytes:
     try:
         data = await destination.read(coming.source)
     except Gone as error:
-        raise Damaged(f"{coming.source} went away while it was restored. All is as it was before.") from error
+        raise _spoilt(coming.source, "went away") from error
     if await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest()) != coming.sha256:
-        raise Damaged(f"{coming.source} changed while it was restored. All is as it was before.")
+        raise _spoilt(coming.source, "changed")
     return data
+
+
+def _spoilt(key: str, what: str) -> Damaged:
+    return Damaged(f"{key} {what} while it was restored. All is as it was before.")
 
 
 def _checked(key: str) -> str:

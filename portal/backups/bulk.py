@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from portal.backups.layout import object_key
 from portal.backups.wanted import CHANGED, MISSING, UNREADABLE, Lost, Wanted
 from portal.errors import Conflict
 from portal.storage.disk import plain_words
@@ -34,16 +33,16 @@ _AGAIN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER: Final = _AGAIN | os.O_DIRECTORY
 
 
-def take_many(target: Store, source: Store, wanted: Sequence[Wanted], drafts: str = DRAFTS) -> list[Lost]:
-    """All but the lost ones are durable under their names when this returns. Blocks: run it in a thread.
+def take_many(target: Store, source: Store, wanted: Sequence[tuple[str, Wanted]], drafts: str = DRAFTS) -> list[Lost]:
+    """By their keys in `target`; all but the lost ones are durable there when this returns. Blocks: run it in a thread.
 
     Raises DiskFull, Unavailable; then no draft is left.
     """
     lost: list[Lost] = []
     with plain_words(target.what), contextlib.ExitStack() as stack:
         batch = _Batch(target, stack, drafts)
-        for each in wanted:
-            draft = batch.draft(object_key(each.entity_type, each.sha256))
+        for key, each in wanted:
+            draft = batch.draft(key)
             reason = _copied(each, source, target, batch.temp, draft)
             if reason is not None:
                 batch.spoil(draft)

@@ -160,10 +160,11 @@ _KEYS: Final = f"""
 """
 _NAME: Final = "right(image::text, 2) || '/' || image || '-v' || version"
 # As storage.keys names them. `is_new`: an original of a picture that is there, under a number that it has not come to:
-# somebody else may want its name, too. `is_there`: a row owns it already, with these bytes.
+# somebody else may want its name, too. `is_there`: a row owns it already, with these bytes. In the order of their folders, since
+# what is brought together has each of its folders synced.
 _OBJECTS: Final = f"""
     CREATE TEMP TABLE wanted_object AS
-    SELECT row_number() OVER () AS n, o.* FROM (
+    SELECT row_number() OVER (ORDER BY key COLLATE "C") AS n, o.* FROM (
         SELECT DISTINCT of_type, image, version, is_new, is_there, sha256, bytes, of_type || CASE
             WHEN name IS NULL THEN '/' || {_NAME} || '.' || extension
             WHEN name = 'optimized' THEN '/optimized/' || {_NAME} || '.' || rendering || '.jpg'

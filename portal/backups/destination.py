@@ -147,7 +147,8 @@ class Folder:
 
     async def take(self, source: Store, wanted: Sequence[Wanted]) -> list[Lost]:
         await self.check()
-        lost = await asyncio.to_thread(bulk.take_many, self.store, source, wanted, self.drafts)
+        named = [(object_key(each.entity_type, each.sha256), each) for each in wanted]
+        lost = await asyncio.to_thread(bulk.take_many, self.store, source, named, self.drafts)
         if any(each.reason == MISSING for each in lost):
             await source.check_marker()  # of a disk that is not mounted nothing is known to be missing
         return lost

@@ -1,4 +1,4 @@
-"""What a backup needs of the portal's store, and what that could not give."""
+"""Bytes that are wanted of a store, and what that could not give."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNREADABLE: Final = "The disk cannot read these bytes any more."
 
 
 class Wanted(NamedTuple):
-    """Bytes that a backup needs: by SHA-256, and where in the portal's store they lie."""
+    """By SHA-256, and where they lie: in the portal's store for a backup, in the backup for a restore."""
 
     entity_type: str
     sha256: str
