@@ -6,7 +6,7 @@ What looks wrong is a suspect: it is looked at again under its gallery's lock, w
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -62,10 +62,12 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """What a check looks with. With a `pool` it also decodes what its SHA-256 has settled already."""
+    """What a check looks with. With a `pool` it also decodes what its SHA-256 has settled already, and `presets` tell by their
+    names of what size it may be."""
 
     store: Store
     pool: RenderPool | None = None
+    presets: Mapping[str, Sequence[Preset]] = field(default_factory=dict[str, Sequence[Preset]])
 
 
 async def check_pictures(eyes: Eyes, *, after: UUID = FIRST) -> AsyncIterator[Looked]:
@@ -74,7 +76,9 @@ async def check_pictures(eyes: Eyes, *, after: UUID = FIRST) -> AsyncIterator[Lo
     Raises Unavailable when the store is not mounted.
     """
     while ids := await _ids_behind(after):
-        for image_id, promised in (await promised_of(ids)).items():
+        found = await promised_of(ids)
+        eyes = await _knowing_presets(eyes)
+        for image_id, promised in found.items():
             try:
                 looked = await _look_at_one(image_id, promised, eyes)
             except TimeoutError:  # somebody has been at its gallery for longer than we wait: that proves nothing
@@ -86,7 +90,7 @@ async def check_pictures(eyes: Eyes, *, after: UUID = FIRST) -> AsyncIterator[Lo
 async def check_picture(image_id: UUID, eyes: Eyes) -> list[Finding]:
     """All that is wrong with this image now; nothing when it is gone. Raises TimeoutError while its gallery is held for long."""
     promised = await promised_of([image_id])
-    return (await _look_at_one(image_id, promised[image_id], eyes)).findings if promised else []
+    return (await _look_at_one(image_id, promised[image_id], await _knowing_presets(eyes))).findings if promised else []
 
 
 async def _ids_behind(after: UUID) -> list[UUID]:
@@ -109,6 +113,7 @@ async def _proved(image_id: UUID, suspects: set[str], eyes: Eyes) -> list[Findin
             await places.lock_gallery_of(image_id)
             promised = (await promised_of([image_id]))[image_id]
             promises = [each for each in promised.promises if each.key in suspects]
+            eyes = await _knowing_presets(eyes)
             seen = await look_at(eyes.store, (each.key for each in promises))
             breaches = [await _breach(each, seen[each.key], eyes) for each in promises]
     except NotFound:
@@ -219,7 +224,7 @@ async def _breach(promise: Promise, seen: Seen, eyes: Eyes) -> Finding | None:
         kind = "missing_object" if promise.name is None else "missing_rendition"
         return _finding(kind, promise, seen, f"{what} is not in the store")
     if seen.sha256 == promise.sha256:
-        wrong = await _wrong_picture(promise, eyes.pool, eyes.store) if eyes.pool and promise.name else None
+        wrong = await _wrong_picture(promise, promise.name, eyes.pool, eyes) if eyes.pool and promise.name else None
         return None if wrong is None else _finding("wrong_rendition", promise, seen, f"{what} {wrong}")
     if promise.name is not None:
         return _finding("wrong_rendition", promise, seen, f"{what} is not what was rendered")
@@ -234,27 +239,31 @@ def _changed(promise: Promise, seen: Seen) -> str:
     return f"SHA-256 {seen.sha256} instead of {promise.sha256}"
 
 
-async def _wrong_picture(promise: Promise, pool: RenderPool, store: Store) -> str | None:
+async def _wrong_picture(promise: Promise, name: str, pool: RenderPool, eyes: Eyes) -> str | None:
     """Its bytes are those that were rendered: was the renderer wrong?"""
     try:
-        seen = await pool.verify(store.path_of(promise.key), "rendition.jpg", Limits())
+        seen = await pool.verify(eyes.store.path_of(promise.key), "rendition.jpg", Limits())
     except FileRefused as error:
         return f"does not decode: {error.message}"
     except FileNotFoundError:  # somebody was faster; where nobody was, the next look says that it is missing
         return "is gone"
     size = (seen.width, seen.height)
-    if size == promise.size and any(each.may_be(size) for each in await _presets_named(promise.name)):
+    if size == promise.size and any(each.may_be(size) for each in eyes.presets.get(name, ())):
         return None
     return f"is {seen.width} x {seen.height}"
 
 
-async def _presets_named(name: str | None) -> list[Preset]:
-    """What the code says, and what anybody ever decided: an old set is of the size that was in force then."""
-    preset = PRESETS.get(name or "")
-    if preset is None:
-        return []
-    rows = await database.fetch("SELECT width, height, quality FROM preset_change WHERE name = $1", name)
-    return [preset, *(dataclasses.replace(preset, **row) for row in rows)]
+async def _knowing_presets(eyes: Eyes) -> Eyes:
+    """What the code says, and what anybody ever decided: an old set is of the size that was in force then. To be asked after the
+    rows: what they promise was decided before."""
+    if eyes.pool is None:
+        return eyes
+    presets = {name: [preset] for name, preset in PRESETS.items()}
+    for row in await database.fetch("SELECT DISTINCT name, width, height, quality FROM preset_change"):
+        if row["name"] in PRESETS:
+            decided = {name: row[name] for name in ("width", "height", "quality")}
+            presets[row["name"]].append(dataclasses.replace(PRESETS[row["name"]], **decided))
+    return dataclasses.replace(eyes, presets=presets)
 
 
 def _finding(kind: str, promise: Promise, seen: Seen, detail: str) -> Finding:
