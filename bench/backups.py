@@ -1,4 +1,5 @@
-"""Backups of a portal with 10,000 pictures, each with seven renditions, beside `cp -r` of its store and a SHA-256 of each file.
+"""Backups of a portal with 10,000 pictures, each with seven renditions, their verification and a restore of all into an empty
+portal, beside `cp -r` of its store and a SHA-256 of each file.
 
 `make bench ARGS=--backups`, or alone with a size: `python -m bench.backups 2000`.
 """
@@ -19,8 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +32,10 @@ from bench.seeding import COLUMNS, EPOCH, PICTURES_EACH, add_entities, bare, new
 from portal import database, settings
 from portal.audit.actors import SYSTEM
 from portal.backups.create import create_backup
+from portal.backups.destination import Destination, Folder
+from portal.backups.listing import newest_of_all
+from portal.backups.restore import restore_backup
+from portal.backups.verify import verify_backup
 from portal.jobs import queue
 from portal.storage.keys import original_key, rendition_key
 from portal.storage.store import Store
@@ -72,18 +78,24 @@ def _round(found: settings.Settings, folder: Path) -> dict[str, float]:
     os.sync()
     copied = _copy_and_hash(found.storage_dir, folder / "copy")
     os.sync()
-    first = _created(found)
-    second = _created(found)
-    print(f"cp -r + SHA-256 {copied:.1f} s, first {first}, second {second}", file=sys.stderr)
+    first = _done("create", found.data_dir, found.backup_dir)
+    second = _done("create", found.data_dir, found.backup_dir)
     if second["copied_bytes"] or second["lost"] or not first["copied_bytes"]:
         raise RuntimeError(f"{first} {second}")
+    whole = _done("verify", found.data_dir, found.backup_dir)
+    quick = _done("quick", found.data_dir, found.backup_dir)
+    restored = _done("restore", folder / "restored", found.backup_dir)
+    shutil.rmtree(folder / "restored")
+    done = {"first": first, "second": second, "verify": whole, "quick": quick, "restore": restored}
+    print(f"cp -r + SHA-256 {copied:.1f} s, {done}", file=sys.stderr)
     return {
         "cp_s": copied,
-        "first_s": first["seconds"],
-        "second_s": second["seconds"],
-        "to_cp": copied / first["seconds"],
+        **{f"{name}_s": each["seconds"] for name, each in done.items()},
+        **{f"{name}_to_cp": copied / each["seconds"] for name, each in done.items()},
         "second_to_first": second["seconds"] / first["seconds"],
         "memory_mb": max(first["memory_mb"], second["memory_mb"]),
+        "verify_mb": max(whole["memory_mb"], quick["memory_mb"]),
+        "restore_mb": restored["memory_mb"],
     }
 
 
@@ -100,21 +112,50 @@ def _copy_and_hash(store: Path, copy: Path) -> float:
     return seconds
 
 
-def _created(found: settings.Settings) -> dict[str, Any]:
+def _done(what: str, data_dir: Path, backups: Path) -> dict[str, Any]:
     """By a process of its own, for its memory."""
-    command = [sys.executable, "-m", "bench.backups", "--create", str(found.data_dir)]
+    command = [sys.executable, "-m", "bench.backups", f"--{what}", str(data_dir), str(backups)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
-async def _create(found: settings.Settings) -> dict[str, Any]:
+async def _do(what: str, found: settings.Settings, backups: Path) -> dict[str, Any]:
+    """Of a portal that is there, or for a restore of a new one."""
     async with database.open_database(found):
         store = Store(found.storage_dir)
-        await store.open_root(known=True)
+        await store.open_root(known=what != "restore")
+        await queue.migrate()
         began = time.monotonic()
-        root = await create_backup(settings=found, store=store, actor=SYSTEM)
+        told = await _WORKS[what](found, store, Folder(backups))
         seconds = time.monotonic() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "memory_mb": memory, "copied_bytes": root.copied_bytes, "lost": root.lost}
+    return {"seconds": seconds, "memory_mb": memory, **told}
+
+
+async def _create(found: settings.Settings, store: Store, _: Destination) -> dict[str, Any]:
+    root = await create_backup(settings=found, store=store, actor=SYSTEM)
+    return {"copied_bytes": root.copied_bytes, "lost": root.lost}
+
+
+async def _verify(_: settings.Settings, __: Store, destination: Destination, *, quick: bool) -> dict[str, Any]:
+    newest = await newest_of_all(destination)
+    told = await verify_backup(destination=destination, backup_id=newest.id, quick=quick)
+    return {"sound": told.is_sound}
+
+
+async def _restore(found: settings.Settings, store: Store, destination: Destination) -> dict[str, Any]:
+    newest = await newest_of_all(destination)
+    plan = await restore_backup(
+        settings=found, store=store, destination=destination, backup_id=newest.id, dry_run=False, actor=SYSTEM
+    )
+    return {"objects": plan.objects}
+
+
+_WORKS: Final[Mapping[str, Callable[[settings.Settings, Store, Destination], Awaitable[dict[str, Any]]]]] = {
+    "create": _create,
+    "verify": partial(_verify, quick=False),
+    "quick": partial(_verify, quick=True),
+    "restore": _restore,
+}
 
 
 async def _seed(found: settings.Settings, images: int) -> None:
@@ -171,14 +212,26 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
     """As they stand in the README."""
     size = f"{figures['images']:,} pictures, {figures['gigabytes']} GB"
     second = f"{figures['second_to_first']:.1%} of the first's time, no picture read"
+    speed = "× the speed of `cp -r` + SHA-256"
     return [
         (
             f"First backup of {size}",
             f"{figures['first_s']:.1f} s",
-            f"{figures['to_cp']:.2f} × the speed of `cp -r` + SHA-256",
+            f"{figures['first_to_cp']:.2f} {speed}",
         ),
         ("The next one, nothing changed", f"{figures['second_s']:.2f} s", second),
-        ("Memory of a backup, peak", f"{figures['memory_mb']:.0f} MB", ""),
+        ("Every byte verified", f"{figures['verify_s']:.1f} s", f"{figures['verify_to_cp']:.2f} {speed}"),
+        ("Verified quickly", f"{figures['quick_s']:.1f} s", f"{figures['quick_to_cp']:.1f} {speed}"),
+        (
+            "All of it restored into an empty portal",
+            f"{figures['restore_s']:.1f} s",
+            f"{figures['restore_to_cp']:.2f} {speed}, which is read twice",
+        ),
+        (
+            "Memory of a backup, a verification, a restore, peak",
+            f"{figures['memory_mb']:.0f}, {figures['verify_mb']:.0f}, {figures['restore_mb']:.0f} MB",
+            "",
+        ),
     ]
 
 
@@ -187,7 +240,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--create"]:
-        print(json.dumps(asyncio.run(_create(_settings(Path(sys.argv[2]))))))
+    if sys.argv[1:2] and sys.argv[1].startswith("--"):
+        print(json.dumps(asyncio.run(_do(sys.argv[1][2:], _settings(Path(sys.argv[2])), Path(sys.argv[3])))))
     else:
         print(table(measure(*map(int, sys.argv[1:]))))
