@@ -102,6 +102,23 @@ def test_a_backup_is_made_read_whole_and_when_damaged_says_exactly_where(
     expect(listed).to_contain_text("1 file is not what was written")
 
 
+def try_a_typo(page: Page) -> None:
+    page.get_by_role("radio", name="Everything in it").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    write_into(page, "Its ID or SKU", "MUGS")
+    press(page, "button", "See what it would do")
+    expect(page.get_by_text("does not hold inventory_items/MUGS. Look for it above.")).to_be_visible()
+
+
+def look_for_it(page: Page) -> None:
+    write_into(page, "Name, number, ID or file name", "fjor")
+    hits = page.get_by_role("region", name="Look for something in it")
+    expect(hits.get_by_role("listitem")).to_contain_text(["Fjord mug"])
+    expect(hits).to_contain_text("2 pictures")
+    expect(hits).to_contain_text("Not here any more")
+
+
 def test_a_deleted_gallery_comes_back_from_its_backup_by_keys_alone(
     fresh_portal: RunningPortal, visit: Visits, axe: str
 ):
@@ -119,19 +136,10 @@ def test_a_deleted_gallery_comes_back_from_its_backup_by_keys_alone(
         page.reload()
         press(page, "link", "Today", exact=False)
         expect(page.get_by_role("heading", name="Restore", exact=True)).to_be_visible()
-        page.get_by_role("radio", name="Everything in it").focus()
-        page.keyboard.press("ArrowDown")
-        page.keyboard.press("ArrowDown")
         visit.watch_of(page).expect(r"^422: POST .*/plan")
-        write_into(page, "Its ID or SKU", "MUGS")
-        press(page, "button", "See what it would do")
-        expect(page.get_by_text("does not hold inventory_items/MUGS. Look for it above.")).to_be_visible()
+        try_a_typo(page)
         check(page, axe)
-        write_into(page, "Name, number, ID or file name", "fjor")
-        hits = page.get_by_role("region", name="Look for something in it")
-        expect(hits.get_by_role("listitem")).to_contain_text(["Fjord mug"])
-        expect(hits).to_contain_text("2 pictures")
-        expect(hits).to_contain_text("Not here any more")
+        look_for_it(page)
         check(page, axe)
         press(page, "link", "Restore… Fjord mug")
         expect(page.get_by_label("Its ID or SKU")).to_have_value("MUG")
