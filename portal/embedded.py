@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import uuid4
 
 import structlog
 
@@ -30,6 +31,9 @@ from portal.errors import Unavailable
 log = structlog.get_logger()
 
 STATE_DIR = Path("/var/lib/portal-pg")  # for clusters of root whose data directory the server's user cannot reach
+NOTE = "postgres-is-elsewhere.txt"  # in such a data directory
+OWNER = "data-dir"  # in such a cluster's folder: whose it is
+_SAID = "The database of this portal lies in "
 UNPRIVILEGED = "nobody"
 _OPTIONS = "-c listen_addresses='' -c unix_socket_permissions=0700 -c max_connections=120 -c logging_collector=off"
 
@@ -92,20 +96,24 @@ class EmbeddedServer:
 
     def _choose_home(self) -> Path:
         """The folder of the cluster, made 0700 for the server's user; parents are never opened."""
-        home = self.data_dir / "postgres"
+        inside = home = self.data_dir / "postgres"
         if self.user is not None:
-            if _can_traverse(self.data_dir.parent, self.user.pw_uid):
+            is_within_reach = _can_traverse(self.data_dir.parent, self.user.pw_uid)
+            if (inside / "cluster").exists() and not is_within_reach:
+                raise Unavailable(
+                    f"The user {UNPRIVILEGED}, who runs the database, cannot reach {inside}: a folder above it is closed. "
+                    f"Open it to pass through (chmod o+x), or move {self.data_dir.name} where everybody may."
+                )
+            if is_within_reach and ((inside / "cluster").exists() or not (self.data_dir / NOTE).exists()):
                 os.chmod(self.data_dir, 0o711)  # noqa: S103 - the server's user must pass through; what is inside stays 0700
             else:
-                home = STATE_DIR / hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:16]
-                STATE_DIR.mkdir(mode=0o711, parents=True, exist_ok=True)
-                (self.data_dir / "postgres-is-elsewhere.txt").write_text(
-                    f"The database of this portal lies in {home}\n"
-                )
+                home = _home_elsewhere(self.data_dir)
         make_private_directory(home)
         self._own(home)
         if stat.S_IMODE(home.stat().st_mode) & 0o077:
             os.chmod(home, 0o700)
+        if home != inside:
+            _claim(home, self.data_dir)
         return home
 
     def _own(self, path: Path) -> None:
@@ -242,6 +250,37 @@ class EmbeddedServer:
         except BlockingIOError:
             return False
         return True
+
+
+def _home_elsewhere(data_dir: Path) -> Path:
+    """The folder that the data directory's note names; a new one where there is no note: who removes a data directory, its
+    pictures and its note, begins anew, and who moves one takes its database along."""
+    STATE_DIR.mkdir(mode=0o711, parents=True, exist_ok=True)
+    note = data_dir / NOTE
+    if not note.exists():
+        draft = data_dir / f"{NOTE}.{uuid4().hex}"
+        draft.write_text(f"{_SAID}{STATE_DIR / uuid4().hex[:16]}\n")
+        with contextlib.suppress(FileExistsError):  # one of those who start at once is first
+            os.link(draft, note)
+        draft.unlink()
+    home = Path(note.read_text().strip().removeprefix(_SAID))
+    if home.parent != STATE_DIR:
+        raise Unavailable(f"{note} does not say which folder of {STATE_DIR} holds the database.")
+    return home
+
+
+def _claim(home: Path, data_dir: Path) -> None:
+    """Raises Unavailable for the copy of a data directory that is still there: with one database for two stores, each would miss
+    the other's pictures."""
+    owner = home / OWNER
+    other = Path(owner.read_text()) if owner.exists() else data_dir
+    if (other / NOTE).exists() and not other.samefile(data_dir) and str(home) in (other / NOTE).read_text():
+        raise Unavailable(
+            f"{data_dir} is a copy of {other}, whose database lies in {home}. Remove {data_dir / NOTE} to begin with an empty "
+            "one, and restore a backup into it."
+        )
+    owner.touch(mode=0o600)
+    owner.write_text(str(data_dir))
 
 
 def _can_traverse(folder: Path, uid: int) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from portal.embedded import EmbeddedServer
+from portal.embedded import NOTE, EmbeddedServer
 from portal.environment import CHECKOUT
 from portal.errors import Unavailable
 from tests.waiting import eventually
@@ -133,11 +133,69 @@ def test_parents_keep_their_modes() -> None:
         assert {path: stat.S_IMODE(path.stat().st_mode) for path in before} == before
         assert open_to_others(server.home) == []
         if IS_ROOT:
-            assert str(server.home) in (folder / "postgres-is-elsewhere.txt").read_text()
+            assert str(server.home) in (folder / NOTE).read_text()
     finally:
         server.release()
         _remove(folder)
         shutil.rmtree(closed)
+
+
+async def started(folder: Path) -> tuple[Path, bool]:
+    """Where the database of this data directory lies, and whether it knew us already. It is stopped again."""
+    server = EmbeddedServer(folder)
+    server.start()
+    try:
+        connection = await connect(server)
+        knew = await connection.fetchval("SELECT to_regclass('been_here') IS NOT NULL")
+        await connection.execute("CREATE TABLE IF NOT EXISTS been_here ()")
+        await connection.close()
+    finally:
+        server.release()
+    return server.home, knew
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root's server is somebody else, who cannot reach each folder")
+async def test_a_database_elsewhere_goes_with_its_data_directory() -> None:
+    closed = Path(tempfile.mkdtemp(prefix="portal-test-", dir="/tmp"))
+    data, moved, copied = closed / "data", closed / "moved", closed / "copied"
+    data.mkdir()
+    homes: list[Path] = []
+    try:
+        homes.append((await started(data))[0])
+        data.rename(moved)
+        assert await started(moved) == (homes[0], True)
+        shutil.copytree(moved, copied)
+        with pytest.raises(Unavailable, match=f"is a copy of {moved}, whose database lies in {homes[0]}"):
+            EmbeddedServer(copied).start()
+        assert await started(moved) == (homes[0], True)
+        shutil.rmtree(moved)
+        moved.mkdir()
+        home, knew = await started(moved)
+        homes.append(home)
+        assert not knew, "who removed a data directory found its old database under the pictures of a new one"
+    finally:
+        for home in homes:
+            shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(closed)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root's server is somebody else, who cannot reach each folder")
+def test_a_database_that_its_user_cannot_reach_any_more_is_not_replaced_by_an_empty_one(
+    server: EmbeddedServer, data_dir: Path
+) -> None:
+    server.release()
+    above = Path(tempfile.mkdtemp(prefix="portal-test-", dir="/tmp"))
+    data_dir.rename(above / "data")
+    try:
+        with pytest.raises(Unavailable, match="a folder above it is closed"):
+            EmbeddedServer(above / "data").start()
+        above.chmod(0o711)
+        reached = EmbeddedServer(above / "data")
+        reached.start()
+        reached.release()
+    finally:
+        (above / "data").rename(data_dir)
+        above.rmdir()
 
 
 async def test_it_stops_when_the_last_user_leaves_and_not_before(data_dir: Path) -> None:
