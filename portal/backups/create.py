@@ -6,9 +6,11 @@ objects, then manifests, and last the root: what ends before it is an unfinished
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -21,8 +23,9 @@ from portal.backups import layout
 from portal.backups.copying import Copied, Copying
 from portal.backups.destination import Destination, Folder, destination_of, put_files
 from portal.backups.explained import explained
-from portal.backups.identity import portal_id
+from portal.backups.identity import LOOK_EVERY, begun_by, portal_id
 from portal.backups.in_use import backups_in_use
+from portal.backups.listing import lying
 from portal.backups.root import Member, Reason, Root
 from portal.backups.snapshot import WANTED, Snapshot, chosen, take_snapshot
 from portal.backups.spool import Spool, spool_folder
@@ -64,11 +67,12 @@ async def create_backup(
     async with _turn(settings, store, for_restore) as holds:
         await destination.open_root()
         await _sweep(destination, f"backup-{await portal_id()}-")
-        begun = datetime.now(UTC)
+        begun, began = datetime.now(UTC), time.monotonic()
         making = _Making(destination, layout.new_id(begun), types, reason, actor)
         await making.begin(begun)
         with spool_folder(settings.data_dir) as folder:
             snapshot = await take_snapshot(folder, types, report)
+            await _let_others_see(destination, began)
             copied = await making.fill(snapshot, store, report, settings.free_space_bytes)
         for hold in holds:
             await hold.check()  # else what it needs may have been removed meanwhile
@@ -88,6 +92,15 @@ async def _turn(settings: Settings, store: Store, for_restore: bool) -> AsyncIte
             await _purge_first(settings, store)
             holds.append(await stack.enter_async_context(objects_in_place()))
         yield holds
+
+
+async def _let_others_see(destination: Destination, began: float) -> None:
+    """That we have begun, before we count on any object that is there: who frees objects knows of us only at the next look."""
+    ours = await portal_id()
+    for each in (await lying(destination)).values():
+        if each.begun and await begun_by(destination, each.begun.key) not in (None, ours):
+            await asyncio.sleep(began + 2 * LOOK_EVERY - time.monotonic())
+            return
 
 
 async def _purge_first(settings: Settings, store: Store) -> None:

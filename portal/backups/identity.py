@@ -14,6 +14,7 @@ _SERVER: Final = """
     SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())
     FROM pg_control_system()
 """
+LOOK_EVERY: Final = 5.0  # seconds: so often who frees objects looks for others that have begun
 _MOST: Final = 100_000  # bytes
 
 

@@ -8,8 +8,9 @@ another portal makes a backup in the same place, none is freed.
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,7 +20,7 @@ from portal import database
 from portal.audit.actors import Actor
 from portal.audit.service import record
 from portal.backups.destination import Destination
-from portal.backups.identity import begun_by, portal_id
+from portal.backups.identity import LOOK_EVERY, begun_by, portal_id
 from portal.backups.in_use import backups_for_removal
 from portal.backups.keeping import ANOTHERS, made_by_us, rules_that_keep
 from portal.backups.listing import BackupView, Lying, get_backup, list_backups, lying, read_root
@@ -35,7 +36,6 @@ from portal.settings import ENTITY_TYPES, Keep
 from portal.storage.keys import TEMP
 
 OTHERS: Final = timedelta(hours=24)  # an unfinished backup of another portal may be under way for so long
-_LOOK_EVERY: Final = 5.0  # seconds, for others that begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,15 +222,16 @@ async def _free_objects(
     kept = [each.id for each in found.kept]
     remaining = [await read_root(destination, backup_id) for backup_id in kept]
     lists = await read_lists(destination, remaining)
-    looked_at = time.monotonic()
+    looked_at = -math.inf
 
     async def may_remove() -> None:
         nonlocal looked_at
         await hold.check()
-        if time.monotonic() - looked_at > _LOOK_EVERY:
-            if others := await _others(destination, await lying(destination)):
-                raise _Others(_words(others))
+        if time.monotonic() - looked_at > LOOK_EVERY:
             looked_at = time.monotonic()
+            folders = await lying(destination)  # one that has ended since may need what none of `remaining` does
+            if others := await _others(destination, folders) | (folders.keys() - place.folders.keys()):
+                raise _Others(_words(others))
 
     swept = Swept()
     try:
@@ -240,8 +241,8 @@ async def _free_objects(
         found.objects, found.bytes = swept.objects, swept.bytes
 
 
-def _words(others: frozenset[str]) -> str:
-    return f"another portal may be making {min(others)} in the same place. The next pruning looks again."
+def _words(others: Set[str]) -> str:
+    return f"another portal makes or has just made {min(others)} in the same place. The next pruning looks again."
 
 
 async def _sweep_temp(found: PruneReport, destination: Destination) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 
@@ -14,6 +15,7 @@ from portal.accounts.tokens import create_token
 from portal.accounts.users import insert_account
 from portal.audit.actors import SYSTEM
 from portal.backups import layout
+from portal.backups.identity import LOOK_EVERY
 from portal.backups.layout import object_key
 from portal.backups.root import decoded
 from portal.storage.keys import original_key
@@ -80,6 +82,31 @@ async def test_what_is_no_entity_type_is_refused_before_anything_is_written(vaul
     with pytest.raises(ValueError, match="entity types"):
         await vault.create(entity_types=types)
     assert not vault.root.exists()
+
+
+async def test_what_another_portal_frees_before_it_can_know_of_us_is_copied_again(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await vault.studio.add(await make_entity())
+    first = await vault.create()
+    begun = vault.root / layout.folder_of(layout.new_id(first.begun_at)) / layout.BEGUN
+    begun.parent.mkdir(parents=True)
+    begun.write_text(json.dumps({"portal": "another"}))
+    freed: list[float] = []
+    real = asyncio.sleep
+
+    async def sleep(seconds: float, *result: object) -> None:
+        if seconds > LOOK_EVERY:
+            freed.append(seconds)
+            for key in vault.objects():
+                (vault.root / key).unlink()
+        else:
+            await real(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    second = await vault.create()
+    assert len(freed) == 1
+    assert await vault.wrong(second) == []
 
 
 async def test_no_secret_of_accounts_sessions_or_tokens_is_in_it(vault: Vault) -> None:

@@ -249,3 +249,23 @@ async def test_what_another_portal_has_made_is_left_to_it(place: Folder) -> None
     with pytest.raises(Conflict, match="only complete"):
         await remove_backup(destination=place, backup_id=mine[2].id, actor=SYSTEM)
     await remove_backup(destination=place, backup_id=theirs[0].id, actor=SYSTEM)  # by a person, one at a time
+
+
+async def test_nothing_is_freed_once_another_portal_has_made_a_backup_meanwhile(place: Folder) -> None:
+    """What it needs may lie there already, and none of the backups that were looked at before names it."""
+    at, (a, b) = place.store.root, (some_bytes(seed) for seed in range(2))
+    forge(at, a, at=NOW - timedelta(days=2), portal=await portal_id())
+    forge(at, b, at=NOW - timedelta(days=1), portal=await portal_id())
+    theirs: list[str] = []
+
+    async def report(done: int, total: int | None) -> None:
+        if not theirs:
+            theirs.append(forge(at, a, portal="another").id)
+
+    found = await prune_backups(
+        destination=place, keep=Keep(last=1), zone=ZoneInfo("UTC"), actor=SYSTEM, dry_run=False, report=report
+    )
+    assert f"has just made {theirs[0]}" in str(found.blocked)
+    assert (await verify_backup(destination=place, backup_id=theirs[0])).is_sound
+    assert (await pruned(place)).blocked is None
+    assert objects(at) == hashes(a, b)
