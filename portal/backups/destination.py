@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -157,11 +157,15 @@ class Folder:
         if not await asyncio.to_thread(os.path.lexists, self.store.root):
             return  # no backup was ever made: no folder
         await self.check()
-        entries = walk(self.store.disk, self.store.root / prefix, but=() if prefix else (MARKER,))
+        entries = self._walked(prefix)
         while chunk := await asyncio.to_thread(lambda: list(islice(entries, _CHUNK))):
             below = f"{prefix}/" if prefix else ""
             yield [ObjectEntry(f"{below}{each.key}", each.bytes, each.modified_at) for each in chunk]
         await self.check()  # of a disk that went away meanwhile the rest has only seemed to be empty
+
+    def _walked(self, prefix: str) -> Iterator[ObjectEntry]:
+        with plain_words(self.store.what):
+            yield from walk(self.store.disk, self.store.root / prefix, but=() if prefix else (MARKER,))
 
     async def delete(self, keys: Iterable[str]) -> int:
         return await self.store.delete(keys)
