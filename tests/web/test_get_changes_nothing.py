@@ -31,6 +31,10 @@ from tests.web.whole_app import caller, render, working_app
 SELF_KEEPING = {"api_token", "throttle"}
 ID = UUID(int=7)
 STREAM_SECONDS = 3.0
+DIGESTS = " UNION ALL ".join(
+    f"SELECT '{name}' AS name, md5(string_agg(t::text, '' ORDER BY t::text)) AS digest FROM {name} AS t"
+    for name in sorted({table._meta.tablename for table in TABLES} - SELF_KEEPING | {"pgqueuer"})
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +62,7 @@ async def names(db: None, app: Litestar) -> dict[str, str]:
 
 async def state(store: Store) -> dict[str, str]:
     """A digest of every table, of the queue, and of the store's names."""
-    tables = {table._meta.tablename for table in TABLES} - SELF_KEEPING | {"pgqueuer"}
-    found = {
-        name: await database.fetch_value(f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {name} AS t")
-        for name in sorted(tables)
-    }
+    found = {row["name"]: row["digest"] for row in await database.fetch(DIGESTS)}
     names = sorted(f"{entry.key} {entry.bytes} {entry.modified_at}" for entry in store.walk())
     return found | {"store": hashlib.sha256("\n".join(names).encode()).hexdigest()}
 
