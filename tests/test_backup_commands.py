@@ -18,8 +18,15 @@ from tests.backing_up import files_of
 from tests.e2e.server import RunningPortal
 
 
+@pytest.fixture
+def beside(served: RunningPortal, tmp_path: Path) -> RunningPortal:
+    """Commands of each test have a place of its own for their backups."""
+    served.environment["PORTAL_BACKUP_URL"] = str(tmp_path / "backups")
+    return served
+
+
 @pytest.fixture(scope="module")
-def beside() -> Iterator[RunningPortal]:
+def served() -> Iterator[RunningPortal]:
     """A portal with a picture, whose server runs."""
     portal = RunningPortal(PORTAL_WORKERS="1").start()
     script(
@@ -112,7 +119,7 @@ def test_a_backup_is_made_verified_taken_out_and_restored_by_commands(beside: Ru
 def test_what_is_wrong_stands_on_a_line_of_its_own_and_the_exit_code_says_so(beside: RunningPortal) -> None:
     [made] = run(beside, ["create", "--type", "customers"])
     backup_id = made.stdout.split()[0]
-    folder = beside.data_dir / "backups" / "images"
+    folder = Path(beside.environment["PORTAL_BACKUP_URL"])
     key = next(key for key in sorted(files_of(folder)) if object_of_key(key))
     sound = (folder / key).read_bytes()
     (folder / key).write_bytes(sound[:-1])

@@ -23,6 +23,7 @@ from portal.settings import Settings
 from tests.factories import Studio, make_entity
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("db")
 Told = Callable[..., AbstractAsyncContextManager[None]]
 
 

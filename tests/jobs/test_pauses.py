@@ -28,6 +28,7 @@ from tests.waiting import eventually
 
 Start = Callable[[], subprocess.Popen[bytes]]
 KINDS = ("count", "other")
+LONG = worker_module.LONG_AT_ONCE
 
 
 async def queue(kind: str, number: int, priority: int = USUAL) -> None:
@@ -184,16 +185,16 @@ async def test_long_work_leaves_places_for_what_is_quick(run_worker: RunWorker) 
 
     done: list[int] = []
     tasks = {"long": followed(forever), **counting(done)}
-    for _ in range(worker_module.LONG_AT_ONCE + 1):
+    for _ in range(1 + LONG):
         await start_job("long", {}, actor=SYSTEM)
     async with run_worker(tasks, at_once=2):
-        await eventually(lambda: len(begun) == worker_module.LONG_AT_ONCE)
+        await eventually(lambda: len(begun) == LONG)
         await queue("count", 7)
         await eventually(lambda: done == [7])
-        assert len(begun) == worker_module.LONG_AT_ONCE
+        assert len(begun) == LONG
     states = {row["state"] for row in await database.fetch("SELECT state FROM job")}
     assert states == {"queued"}  # given back, all of them, when the worker ended
-    assert await database.fetch_value("SELECT count(*) FROM pgqueuer WHERE status = 'queued'") == len(begun) + 1
+    assert await database.fetch_value("SELECT count(*) FROM pgqueuer WHERE status = 'queued'") == 1 + LONG
 
 
 @pytest.mark.usefixtures("db")

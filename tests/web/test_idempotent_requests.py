@@ -77,10 +77,11 @@ async def test_a_key_is_for_one_actor_and_one_route(editor: httpx.AsyncClient, a
 async def test_a_key_at_work_is_a_conflict(editor: httpx.AsyncClient) -> None:
     data = samples.noisy(1600, 1200)
     answers = await asyncio.gather(*(upload(editor, data, "k") for _ in range(4)))
-    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
-    for answer in answers:
-        if answer.status_code == 409:
-            assert (answer.json()["code"], answer.headers["retry-after"]) == ("conflict", "1")
+    assert [answer.status_code for answer in answers if not is_replayed(answer)].count(201) == 1
+    refused = [answer for answer in answers if answer.status_code != 201]  # who comes when it is done is told of it
+    assert refused
+    for answer in refused:
+        assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (409, "conflict", "1")
     assert await database.fetch_value("SELECT count(*) FROM image") == 1
 
 

@@ -81,7 +81,7 @@ async def test_nothing_is_removed_unless_it_is_asked_for(admin: httpx.AsyncClien
         job = (await admin.post(CLEAN, json=sent)).json()
         await work(app, job["id"])
         result = (await admin.get(f"/api/jobs/{job['id']}")).json()["result"]
-        assert (result["temp_files"], result["bytes"]) == (1, 4)
+        assert (result["temp_files"], result["temp_bytes"]) == (1, 4)
         assert leftover.exists() == is_there
 
 
