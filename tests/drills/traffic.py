@@ -84,7 +84,8 @@ def findings(portal: RunningPortal) -> str:
 
 
 async def assert_sound(portal: RunningPortal) -> None:
-    assert await asyncio.to_thread(findings, portal) == ""
+    found = await asyncio.to_thread(findings, portal)
+    assert found == "", found
 
 
 async def sweep(portal: RunningPortal) -> None:
