@@ -1,11 +1,11 @@
 #!/bin/sh
 # Run the tests that the arguments name, or all: first what needs no browser, then the attack, which measures and so runs
 # alone, then the browser's own, each process with a portal and a browser. (Its synchronous interface and asynchronous tests
-# share no session.) Three processes for two processors: half of the time each waits, for leases, restarts, pages.
+# share no session.)
 set -eu
 cd "$(dirname "$0")/.."
 
-plain() { .venv/bin/python -m pytest -n 3 --dist worksteal "$@"; }
+plain() { .venv/bin/python -m pytest -n 2 --dist worksteal "$@"; }
 
 alone() { .venv/bin/python -m pytest "$@"; }
 
