@@ -61,7 +61,10 @@ waits: Final = Histogram()  # for a connection of the pool
 
 
 class SafeTransaction(PostgresTransaction):
-    """Piccolo's transaction keeps its connection when COMMIT fails or the task is cancelled; this one never does."""
+    """Piccolo's transaction keeps its connection when COMMIT fails or the task is cancelled; this one never does.
+
+    asyncpg's own takes what was interrupted for a mistake, and says so where errors go: here it is plain SQL.
+    """
 
     own: Any = None  # a connection that lives longer than the transaction: whose it is closes it
 
@@ -70,7 +73,6 @@ class SafeTransaction(PostgresTransaction):
             return self._parent
         self.connection = self.own or await (_take() if DB.pool is not None else asyncpg.connect(**DB.config))
         try:
-            self.transaction = self.connection.transaction()
             async with bounds():
                 await self.begin()
         except BaseException as error:
@@ -103,6 +105,17 @@ class SafeTransaction(PostgresTransaction):
             return  # what was interrupted is undone when its connection is given back
         async with bounds():
             await (self.commit() if error is None else self.rollback())
+
+    async def begin(self) -> None:
+        await self.connection.execute("BEGIN")
+
+    async def commit(self) -> None:
+        await self.connection.execute("COMMIT")
+        self._committed = True
+
+    async def rollback(self) -> None:
+        await self.connection.execute("ROLLBACK")
+        self._rolled_back = True
 
 
 class _Place(NamedTuple):
@@ -218,11 +231,20 @@ async def _give_back(connection: Any, error: BaseException | None = None) -> Non
         connection.terminate()
     elif isinstance(error, INTERRUPTED):
         # Useful again once the server has stopped, rolled back and freed its locks; nobody waits for that.
-        task = asyncio.create_task(_release(DB.pool, connection, USUAL_SECONDS))
+        task = asyncio.create_task(_undo_and_release(DB.pool, connection))
         _releasing.add(task)
         task.add_done_callback(_releasing.discard)
     else:
         await asyncio.shield(_release(DB.pool, connection, given.left if given else USUAL_SECONDS))
+
+
+async def _undo_and_release(pool: Any, connection: Any) -> None:
+    with contextlib.suppress(*AWAY, asyncpg.PostgresError):  # in a failed transaction nothing is answered
+        await connection.execute("SELECT 1", timeout=USUAL_SECONDS)  # waits until the server has stopped the other one
+    with contextlib.suppress(*AWAY, asyncpg.PostgresError):
+        if connection.is_in_transaction():
+            await connection.execute("ROLLBACK", timeout=USUAL_SECONDS)
+    await _release(pool, connection, USUAL_SECONDS)
 
 
 async def _release(pool: Any, connection: Any, timeout: float) -> None:  # noqa: ASYNC109 - asyncpg's own

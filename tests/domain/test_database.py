@@ -9,9 +9,13 @@ import pytest
 
 from portal import database
 from portal.tables import Audit, Entity
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.usefixtures("db")
+# A transaction with a row in this table takes a minute to commit.
+SLOW_COMMIT = """CREATE FUNCTION pg_temp.slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END';
+                 CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+                 FOR EACH ROW EXECUTE FUNCTION pg_temp.slow()"""
 
 
 async def idle_connections() -> int:
@@ -44,6 +48,35 @@ async def test_cancelled_transaction_gives_the_connection_back_and_keeps_nothing
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await Entity.count() == 0
+
+
+@pytest.mark.parametrize("statement", ["SELECT pg_sleep(60)", "SELECT 1", "COMMIT"])
+async def test_what_is_interrupted_is_undone_without_a_word(statement: str, caplog: pytest.LogCaptureFixture) -> None:
+    """In the middle of a statement, between two of them, and while it is committed."""
+    await database.fetch_value("SELECT 1")
+    before = await idle_connections()
+    begun = asyncio.Event()
+
+    async def never_ends() -> None:
+        async with database.transaction():
+            await database.execute("CREATE TEMP TABLE slow (a int) ON COMMIT DROP")
+            await database.execute(SLOW_COMMIT)
+            await Entity.insert(Entity(type="customers", id="1", name="Gone"))
+            begun.set()
+            if statement == "COMMIT":
+                await database.execute("INSERT INTO slow VALUES (1)")
+                return
+            await database.execute(statement)
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(never_ends())
+    await begun.wait()
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await eventually(lambda: database.DB.pool is not None and database.DB.pool.get_idle_size() == before)
+    assert (await Entity.count(), caplog.messages) == (0, [])
 
 
 async def test_audit_refuses_change_and_removal() -> None:

@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 import structlog
-from piccolo.engine.postgres import PostgresTransaction
 
 from portal import database
 from portal.audit.actors import SYSTEM
+from portal.database import SafeTransaction
 from portal.gallery.disposal import delete_image
 from portal.maintenance.cleanup import clean_up
 from portal.maintenance.queries import usage_of_image
@@ -153,16 +153,16 @@ async def test_a_commit_whose_answer_is_lost_counts_once(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, arrives: bool
 ):
     image_id = await studio.add(await make_entity(), ready=False)
-    commit = PostgresTransaction.commit
+    commit = SafeTransaction.commit
 
-    async def lost(self: PostgresTransaction) -> None:
+    async def lost(self: SafeTransaction) -> None:
         await (commit(self) if arrives else self.rollback())
         raise ConnectionResetError("the server is away")
 
     usage = Usage()
     usage.count(image_id, "card", JPEG, 10, False)
     with monkeypatch.context() as patched, pytest.raises(ConnectionResetError):
-        patched.setattr(PostgresTransaction, "commit", lost)
+        patched.setattr(SafeTransaction, "commit", lost)
         await usage.flush()
     assert len(await kept(image_id)) == arrives
     usage.count(image_id, "card", JPEG, 10, True)
