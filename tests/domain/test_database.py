@@ -13,9 +13,10 @@ from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.usefixtures("db")
 # A transaction with a row in this table takes a minute to commit.
-SLOW_COMMIT = """CREATE FUNCTION pg_temp.slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END';
-                 CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
-                 FOR EACH ROW EXECUTE FUNCTION pg_temp.slow()"""
+SLOW_COMMIT = """
+CREATE FUNCTION pg_temp.slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION pg_temp.slow()"""
 
 
 async def idle_connections() -> int:
