@@ -21,6 +21,8 @@ from portal import database, settings
 AT_ONCE = 20_000
 PATIENCE = 1800  # seconds
 PICTURES_EACH = 5  # of an entity
+WITHOUT = 0.05  # as many again have none
+SMALL = 0.03  # of pictures: too small for print
 TYPES = (("inventory_items", 0.9), ("invoices", 0.05), ("customers", 0.03), ("companies", 0.01), ("categories", 0.01))
 # bytes against those of an original of 3 MB, and the box
 SIZES = {
@@ -51,7 +53,7 @@ async def _seed(found: settings.Settings, images: int) -> float:
     async with database.open_database(found):
         connection = await asyncpg.connect(**database.DB.config)
         try:
-            entities = await add_entities(connection, images // PICTURES_EACH)
+            entities = await add_entities(connection, round(images // PICTURES_EACH * (1 + WITHOUT)))
             began = time.monotonic()
             async with bare(connection):
                 for first in range(0, images, AT_ONCE):
@@ -59,7 +61,12 @@ async def _seed(found: settings.Settings, images: int) -> float:
                     await connection.copy_to_table("image", source=source, columns=COLUMNS)
                 seconds = time.monotonic() - began
             await _add_history(connection)
-            for statement in ("VACUUM ANALYZE image", "VACUUM ANALYZE entity", "ANALYZE"):
+            for statement in (
+                "VACUUM ANALYZE image",
+                "VACUUM ANALYZE entity",
+                "VACUUM ANALYZE entity_tally",
+                "ANALYZE",
+            ):
                 await connection.execute(statement, timeout=PATIENCE)
         finally:
             await connection.close()
@@ -83,6 +90,9 @@ async def bare(connection: asyncpg.Connection) -> AsyncIterator[None]:
         "DELETE FROM stored_count",
         """INSERT INTO stored_count (entity_type, month, status, is_trashed, part, pieces, bytes)
            SELECT * FROM stored_counted()""",
+        "DELETE FROM entity_tally",
+        "INSERT INTO entity_tally SELECT * FROM entity_tallied()",
+        "INSERT INTO tag (name) SELECT DISTINCT unnest(tags) FROM image ON CONFLICT DO NOTHING",
     ):
         await connection.execute(statement, timeout=PATIENCE)
 
@@ -105,6 +115,7 @@ def _lines(first: int, count: int, entity: int) -> Iterator[str]:
         created = EPOCH + timedelta(seconds=at * 60)
         is_trashed, status = at % 100 == 99, _status(at)  # the last of its gallery: no gap in the order
         size = random.randint(800_000, 6_000_000)
+        width, height = ("800", "600") if random.random() < SMALL else ("4032", "3024")
         values = (
             str(new_uuid7(created)),
             str(entity + at // PICTURES_EACH),
@@ -112,8 +123,8 @@ def _lines(first: int, count: int, entity: int) -> Iterator[str]:
             "image/jpeg",
             "jpg",
             str(size),
-            "4032",
-            "3024",
+            width,
+            height,
             f"{random.getrandbits(256):064x}",
             status,
             " ".join(random.choices(WORDS, k=5)) if at % 10 < 8 else r"\N",

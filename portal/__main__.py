@@ -24,6 +24,7 @@ from portal.health_command import health
 from portal.parts import Parts
 from portal.repair_command import repair
 from portal.rerender_command import rerender
+from portal.text_commands import images
 
 ROLE = click.Choice(ROLES)
 
@@ -247,6 +248,7 @@ main.add_command(backup)
 main.add_command(embed)
 main.add_command(export)
 main.add_command(health)
+main.add_command(images)
 main.add_command(import_)
 main.add_command(repair)
 main.add_command(rerender)

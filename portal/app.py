@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from portal import database
 from portal.accounts import pages as account_pages
+from portal.accounts import token_pages, user_pages
 from portal.accounts.pace import Pace
 from portal.accounts.sessions import SessionMiddleware, authenticate
 from portal.accounts.setup import make_admin_from_settings
@@ -35,15 +36,25 @@ from portal.embed.sheet_room import SheetRoom
 from portal.entities.queries import counts_by_type
 from portal.gallery import api as gallery_api
 from portal.gallery import (
+    arrange_pages,
+    batch_api,
+    batch_pages,
+    coverage_pages,
     edit_pages,
     entity_api,
     entity_pages,
+    flow_pages,
     image_pages,
+    likeness_pages,
     pin_api,
     pin_pages,
     primary_api,
+    text_pages,
+    trash_pages,
     twin_routes,
+    uses_pages,
     version_api,
+    view_pages,
 )
 from portal.gallery import pages as gallery_pages
 from portal.gallery.intake import Intake
@@ -73,6 +84,7 @@ from portal.maintenance.advice_twins import TwinFinder
 from portal.maintenance.figures import Figures
 from portal.maintenance.health.verdict import Health
 from portal.maintenance.live import Live
+from portal.maintenance.today import Upkeep
 from portal.media import api as media_api
 from portal.media import fallback
 from portal.media.answers import TakeTheLongWay
@@ -85,6 +97,7 @@ from portal.media.usage import Usage
 from portal.media.wish import MOUNT
 from portal.overview import api as overview_api
 from portal.overview import pages as overview_pages
+from portal.overview import photo_pages, search_pages
 from portal.parts import Parts
 from portal.settings import Settings
 from portal.web import health, static_files
@@ -94,6 +107,7 @@ from portal.web.exceptions import respond
 from portal.web.once import OnceMiddleware
 from portal.web.proxies import Proxies
 from portal.web.security import SecurityMiddleware
+from portal.web.squeeze import SqueezeMiddleware
 from portal.web.standstill import StandstillMiddleware
 from portal.web.standstill import router as standstill_router
 from portal.web.templating import environment
@@ -121,6 +135,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
     requests = Requests(parts.timings)
     live = Live(lambda: job_pages.drawn(app))
     standstill = Watch()
+    figures = Figures(usage, parts.cache, settings)
     state = State(
         {
             "settings": settings,
@@ -132,7 +147,8 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
             "usage": usage,
             "requests": requests,
             "denials": Denials(),
-            "figures": Figures(usage, parts.cache, settings),
+            "figures": figures,
+            "upkeep": Upkeep(figures),
             "shell_counts": shell_counts,
             "twin_finder": TwinFinder(),
             "health": watched,
@@ -177,7 +193,8 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> Litestar:
         request_max_body_size=None,  # AdmissionMiddleware bounds every body, by its route
         logging_config=None,  # portal.logs does it
     )
-    app.asgi_handler = SecurityMiddleware(SessionMiddleware(app.asgi_handler), settings, requests)
+    within = SqueezeMiddleware(SessionMiddleware(app.asgi_handler))
+    app.asgi_handler = SecurityMiddleware(within, settings, requests)
     straight = straight_to(images, app.the_long_way, taken)
     app.way_in = remembered.before(_impatient(straight))
     return app
@@ -232,15 +249,29 @@ def _routers() -> list[Any]:
         standstill_router,
         static_files.router,
         account_pages.router,
+        user_pages.router,
+        token_pages.router,
         overview_pages.router,
+        search_pages.router,
+        photo_pages.router,
         overview_api.router,
         gallery_pages.router,
+        arrange_pages.router,
+        batch_pages.router,
+        trash_pages.router,
+        uses_pages.router,
         image_pages.router,
+        likeness_pages.router,
         edit_pages.router,
+        text_pages.router,
         gallery_api.router,
+        batch_api.router,
         version_api.router,
         twin_routes.router,
         entity_pages.router,
+        view_pages.router,
+        flow_pages.router,
+        coverage_pages.router,
         entity_api.router,
         primary_api.router,
         pin_pages.router,

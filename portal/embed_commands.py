@@ -9,10 +9,10 @@ import click
 
 from portal.audit.actors import SYSTEM
 from portal.command import with_parts
-from portal.embed.expiry import expiry_in_words, read_expiry, utc_now
 from portal.embed.handout import NewEmbed, hand_out
 from portal.embed.keys import EmbedView, Scope, get_key, issue_key, list_keys, revoke_key
 from portal.entities.kinds import KINDS
+from portal.expiry import expiry_in_words, read_expiry, utc_now
 from portal.imaging.presets import READY
 from portal.paging import MAX_LIMIT
 from portal.parts import Parts

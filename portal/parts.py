@@ -10,6 +10,7 @@ from portal import database
 from portal.backups.tasks import backup_tasks
 from portal.errors import Unavailable
 from portal.gallery.tasks import gallery_tasks, queue_forgotten_images
+from portal.gallery.text_tasks import text_tasks
 from portal.histogram import Timings
 from portal.imaging.pool import RenderPool
 from portal.jobs import queue
@@ -53,6 +54,7 @@ class Parts:
         """Every kind of job that this version knows."""
         return {
             **gallery_tasks(self.store, self.pool, self.cache),
+            **text_tasks(self.settings.temp_dir),
             **backup_tasks(self.settings, self.store, self.pool),
             **maintenance_tasks(self.settings, self.store, self.pool, self.cache),
         }

@@ -39,6 +39,9 @@ from portal.entities.kinds import parse_ref
 from portal.entities.service import put_entity
 from portal.errors import NotFound
 from portal.gallery import disposal, pins, queries, service, versions
+from portal.gallery.batch import Outcome
+from portal.gallery.batch_forms import read_batch
+from portal.gallery.batch_work import Bench, run_batch
 from portal.gallery.forms import PictureFields, ReceivedPicture, read_metadata
 from portal.gallery.intake import receive, refuse_when_disk_is_full, rules_of
 from portal.gallery.versions import VersionView
@@ -47,6 +50,7 @@ from portal.integrity.fsck import Finding, fsck
 from portal.jobs.queue import AWAITED, BULK
 from portal.jobs.worker import Worker
 from portal.maintenance.cleanup import CleanupReport, clean_up
+from portal.overview.photo import PhotoMatch, find_by_photo, widest_type
 from portal.paging import Page
 from portal.parts import Parts
 from portal.settings import ENTITY_TYPES, Settings
@@ -155,9 +159,8 @@ class Portal:
 
         Raises FileRefused, NoSuchEntity, Duplicate, DiskFull, Unavailable.
         """
-        name = filename or ("picture.jpg" if isinstance(file, bytes) else Path(file).name)
         fields = PictureFields(alt_text, caption, tuple(tags), is_primary, allow_duplicate)
-        image_id = self._call(self._add(type, id, file, name, fields, AWAITED if wait else BULK))
+        image_id = self._call(self._add(type, id, file, _name(file, filename), fields, AWAITED if wait else BULK))
         if wait:
             self.wait_until_ready(image_id)
         return self.image(image_id)
@@ -205,8 +208,7 @@ class Portal:
 
         Raises as `add_image` does; NotFound, Stale, and Conflict for what is in the trash.
         """
-        name = filename or ("picture.jpg" if isinstance(file, bytes) else Path(file).name)
-        self._call(self._replace(self.image(image_id), file, name, allow_duplicate, revision))
+        self._call(self._replace(self.image(image_id), file, _name(file, filename), allow_duplicate, revision))
         if wait:
             self.wait_until_ready(image_id)
         return self.image(image_id)
@@ -256,6 +258,15 @@ class Portal:
         """Raises NotFound."""
         return self._call(queries.get_image(_uuid(image_id), self._parts.links))
 
+    def find_by_photo(self, file: str | os.PathLike[str] | bytes, *, filename: str | None = None) -> list[PhotoMatch]:
+        """The images that have this picture or nearly, the likest first. Raises FileRefused, DiskFull, Unavailable."""
+        return self._call(self._find(file, _name(file, filename)))
+
+    async def _find(self, file: str | os.PathLike[str] | bytes, name: str) -> list[PhotoMatch]:
+        parts = self._parts
+        async with self._received(widest_type(parts.settings), file, name) as photo:
+            return await find_by_photo(photo, settings=parts.settings, pool=parts.pool, links=parts.links)
+
     def gallery(self, type: str, id: str, *, cursor: str | None = None, limit: int = 200) -> Page[ImageView]:
         """Raises NoSuchEntity."""
         ref = parse_ref(type, id)
@@ -283,6 +294,13 @@ class Portal:
     def delete(self, image_id: UUID | str, *, force: bool = False) -> None:
         """For good. Raises NotFound; Pinned, unless by `force`."""
         self._call(disposal.delete_image(_uuid(image_id), actor=self._actor, deletes_per_hour=0, force=force))
+
+    def batch(self, action: str, ids: Sequence[UUID | str], **fields: Any) -> list[Outcome]:
+        """Many pictures: `action` and the fields of POST /api/images/batch, an outcome for each. Raises FormError,
+        NoSuchEntity."""
+        sent = {"ids": [str(each) for each in ids], "action": action, **fields}
+        bench = Bench(self._parts.settings, self._parts.store, self._actor)
+        return self._call(run_batch(*read_batch(sent), bench))
 
     def pin_invoice(self, id: str) -> bool:
         """To the pictures that it shows now; False when it is pinned already. Raises NoSuchEntity, Conflict."""
@@ -360,6 +378,10 @@ def _uuid(image_id: UUID | str) -> UUID:
         return UUID(image_id)
     except ValueError as error:
         raise NotFound("There is no picture with this id.") from error
+
+
+def _name(file: str | os.PathLike[str] | bytes, filename: str | None) -> str:
+    return filename or ("picture.jpg" if isinstance(file, bytes) else Path(file).name)
 
 
 def _receive(file: str | os.PathLike[str] | bytes, name: str, path: Path, most: int) -> ReceivedPicture:

@@ -40,7 +40,7 @@ def fresh() -> Iterator[RunningPortal]:
 
 def run(portal: RunningPortal, *words: str, code: int = 0, folder: str = "/") -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [*PORTAL, *words], cwd=folder, env=portal.environment, capture_output=True, text=True, timeout=100
+        [*PORTAL, *words], cwd=folder, env=portal.environment, capture_output=True, text=True, timeout=250
     )
     assert done.returncode == code, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
@@ -55,7 +55,7 @@ def script(portal: RunningPortal, text: str) -> subprocess.CompletedProcess[str]
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
     )
     assert done.returncode == 0, done.stderr
     return done
@@ -226,16 +226,19 @@ with portal.sync.open() as p:
         p.add_image("inventory_items", "NONE", {str(picture)!r})
     except NoSuchEntity:
         print("no such entity")
+    print([(each.same_file, each.entity_name) for each in p.find_by_photo({str(picture)!r})])
     turned = p.change_image(image.id, edits={{"rotate": 90}})
     replaced = p.replace_file(image.id, {samples.png(90, 60)!r}, filename="mug.png", wait=True)
     print(replaced.version, replaced.edits, [each.version for each in p.versions(image.id)])
     back = p.restore_version(image.id, 1)
     p.wait_until_ready(back.id)
     print(p.image(image.id).renditions["optimized"].width, back.sha256 == image.sha256)
+    print([each.error for each in p.batch("tag", [image.id], tags=["front"])], p.image(image.id).tags)
     print(p.fsck(), p.cleanup().orphaned_objects)
 """,
     )
-    assert done.stdout.splitlines() == ["ready 7", "True", "no such entity", "2 {} [2, 1]", "200 True", "[] 0"]
+    first = ["ready 7", "True", "no such entity", "[(True, 'Fjord mug')]", "2 {} [2, 1]", "200 True"]
+    assert done.stdout.splitlines() == [*first, "[None] ['front']", "[] 0"]
     assert done.stderr == ""
 
 
@@ -309,7 +312,7 @@ def test_a_wrong_setting_is_one_line(fresh: RunningPortal) -> None:
 @pytest.mark.parametrize("word", ["migrate", "serve"])
 def test_a_database_out_of_reach_is_said_without_its_password(fresh: RunningPortal, word: str) -> None:
     fresh.environment["PORTAL_DATABASE_URL"] = "postgresql://nobody:secret@127.0.0.1:1/none"
-    done = subprocess.run([*PORTAL, word], env=fresh.environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*PORTAL, word], env=fresh.environment, capture_output=True, text=True, timeout=250)
     assert done.returncode != 0
     assert "PostgreSQL cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr

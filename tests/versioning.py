@@ -61,7 +61,7 @@ async def assert_sound(studio: Studio, config: Settings) -> None:
     """Nothing is missing, damaged or left over, and a sweep without grace takes nothing away."""
     await purge_objects({}, store=studio.store)
     found: list[Finding] = [each async for each in fsck(store=studio.store, pool=studio.pool, grace=timedelta(0))]
-    assert found == []
+    assert not found, [(each.kind, each.key, each.detail) for each in found]
     before = objects(studio)
     await clean_up(settings=config.replace(grace_minutes=0), store=studio.store, actor=SYSTEM, dry_run=False)
     assert objects(studio) == before

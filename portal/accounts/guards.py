@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from portal.accounts.service import Session, confirm_password
 from portal.audit.actors import Actor, Role
-from portal.errors import Forbidden, Unauthenticated
+from portal.errors import Forbidden, FormError, Unauthenticated
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -56,13 +58,8 @@ def admin(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -
     _require(connection, "admin")
 
 
-def confirmed(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Beside `admin`, for what cannot be undone: a person has given the password in the last 15 minutes."""
-    refuse_unconfirmed(connection)
-
-
 def refuse_unconfirmed(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """The same, where only some requests of a route cannot be undone. Raises Forbidden."""
+    """For what cannot be undone: a person has given the password in the last 15 minutes. Raises Forbidden."""
     if needs_password(connection):
         raise Forbidden("Give your password again for this.", confirm=True)
 
@@ -76,7 +73,12 @@ def needs_password(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
 async def confirm_with(connection: ASGIConnection[Any, Any, Any, Any], password: str) -> None:
     """Where it must be given again, this is what a form has brought. Raises FormError for `current`, RateLimited."""
     if needs_password(connection):
-        await confirm_password(session_of(connection), password)
+        if not password:  # the form was made while it was fresh: nobody has guessed
+            raise FormError({"current": "Write your password once more: the last time is over 15 minutes ago."})
+        session = session_of(connection)
+        await confirm_password(session, password)
+        state: Any = connection.scope
+        state["auth"] = replace(session, confirmed_at=datetime.now(UTC))  # what this answer shows need not ask again
 
 
 def _require(connection: ASGIConnection[Any, Any, Any, Any], role: Role) -> None:

@@ -9,13 +9,15 @@ from litestar import Router, get, post
 from litestar.params import FromPath
 from litestar.response import Response, Template
 
-from portal.accounts import service, setup, throttle, users
+from portal.accounts import preferences, service, setup, throttle, users
 from portal.accounts.guards import permit, session_of
+from portal.accounts.people import ROLES_IN_WORDS
 from portal.accounts.service import Session
 from portal.accounts.sessions import cleared_cookie, session_cookie
 from portal.errors import FormError, PortalError, RateLimited
 from portal.web.exceptions import path_of, wants_json
 from portal.web.forms import read_form
+from portal.web.reading import zone_names
 from portal.web.refusals import note_refusal
 from portal.web.rendering import (
     THEME_COOKIE,
@@ -132,6 +134,27 @@ async def end_session(request: AnyRequest, id: FromPath[UUID]) -> Response[Any]:
     return redirect(request, "/account", toast=Toast("Signed out there."))
 
 
+@post("/account/sessions/end-others", name="accounts:end_other_sessions", **permit("viewer"))
+async def end_other_sessions(request: AnyRequest) -> Response[Any]:
+    session = session_of(request)
+    ended = await users.sign_out_everywhere(session.email, session.actor, but=session.id)
+    said = f"{ended} other {'session' if ended == 1 else 'sessions'} ended." if ended else "There was no other session."
+    return redirect(request, "/account", toast=Toast(said))
+
+
+@post("/account/preferences", name="accounts:prefer", **permit("viewer"))
+async def choose_preferences(request: AnyRequest) -> Response[Any]:
+    fields, session = await read_form(request), session_of(request)
+    try:
+        await preferences.prefer(session.account, preferences.read_preferences(fields), session.actor)
+    except FormError as error:
+        form = _form(fields, error)
+        return await _again(
+            request, "accounts/account.html", error, **await _account(request) | {"chosen": fields}, form=form
+        )
+    return redirect(request, "/account", toast=Toast("Saved. It holds in every browser."))
+
+
 @post("/account/theme", name="accounts:theme", **permit("public"))
 async def choose_theme(request: AnyRequest) -> Response[Any]:
     theme = (await read_form(request)).get("theme", "")
@@ -197,7 +220,16 @@ async def _account(request: AnyRequest) -> dict[str, Any]:
     session = session_of(request)
     shell: Shell | None = (await shell_context(request))["shell"]
     assert shell is not None
-    return {"user": shell.user, "sessions": await service.list_sessions(session.account, session.id)}
+    chosen = await preferences.preferences_of(session.account)
+    return {
+        "user": shell.user,
+        "roles": ROLES_IN_WORDS,
+        "sessions": await service.list_sessions(session.account, session.id),
+        "chosen": {"shortcuts": "on" if chosen.shortcuts else "", "dates": chosen.dates, "zone": chosen.zone},
+        "dates": preferences.DATES,
+        "zones": zone_names(),
+        "portal_zone": str(request.app.state.settings.timezone),
+    }
 
 
 router = Router(
@@ -214,6 +246,8 @@ router = Router(
         show_account,
         change_password,
         end_session,
+        end_other_sessions,
+        choose_preferences,
         choose_theme,
     ],
 )

@@ -27,13 +27,15 @@ log = structlog.get_logger()
 IDLE_MINUTES: Final = 60
 HOURS: Final = 12
 CONFIRMED_MINUTES: Final = 15
-_ALIVE: Final = f"""session.seen_at > now() - interval '{IDLE_MINUTES} minutes'
+ALIVE: Final = f"""session.seen_at > now() - interval '{IDLE_MINUTES} minutes'
     AND session.created_at > now() - interval '{HOURS} hours'"""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A request's credentials when a person makes it. `csrf` belongs to this session alone."""
+    """A request's credentials when a person makes it. `csrf` belongs to this session alone; `shortcuts`: may single keys act?
+
+    `dates`, `zone`: how and where this person reads times (preferences)."""
 
     id: UUID
     account: UUID
@@ -43,6 +45,9 @@ class Session:
     created_at: datetime
     confirmed_at: datetime
     csrf: str
+    shortcuts: bool = True
+    dates: str = "words"
+    zone: str = ""
 
     @property
     def actor(self) -> Actor:
@@ -94,7 +99,7 @@ async def sign_in(
             better,
         )
         await database.execute(
-            f"DELETE FROM session WHERE id = $2 OR (account = $1 AND NOT ({_ALIVE}))",  # noqa: S608 - joined from constants
+            f"DELETE FROM session WHERE id = $2 OR (account = $1 AND NOT ({ALIVE}))",  # noqa: S608 - joined from constants
             account["id"],
             replaces,
         )
@@ -138,9 +143,12 @@ async def find_session(token: str) -> Session | None:
     row = await database.fetch_row(
         f"""SELECT session.id, session.account, account.email, account.name, account.role,
                    session.created_at, session.confirmed_at,
+                   coalesce((account.preferences ->> 'shortcuts')::boolean, true) AS shortcuts,
+                   coalesce(account.preferences ->> 'dates', 'words') AS dates,
+                   coalesce(account.preferences ->> 'zone', '') AS zone,
                    session.seen_at < now() - interval '1 minute' AS stale
             FROM session JOIN account ON account.id = session.account
-            WHERE session.token_hash = $1 AND NOT account.disabled AND {_ALIVE}""",  # noqa: S608 - joined from constants
+            WHERE session.token_hash = $1 AND NOT account.disabled AND {ALIVE}""",  # noqa: S608 - joined from constants
         hash_secret(token),
     )
     if row is None:
@@ -173,7 +181,7 @@ async def list_sessions(account: UUID, current: UUID) -> list[SessionView]:
     """Those that are alive, the current one first."""
     rows = await database.fetch(
         f"""SELECT id, created_at, seen_at, address, browser FROM session
-            WHERE account = $1 AND {_ALIVE} ORDER BY id = $2 DESC, seen_at DESC""",  # noqa: S608 - joined from constants
+            WHERE account = $1 AND {ALIVE} ORDER BY id = $2 DESC, seen_at DESC""",  # noqa: S608 - joined from constants
         account,
         current,
     )
@@ -222,7 +230,7 @@ async def _check_current(session: Session, password: str) -> None:
 
 async def forget_expired() -> int:
     """For the daily sweep: sessions, links and counts that no longer mean anything."""
-    sessions = await database.execute(f"DELETE FROM session WHERE NOT ({_ALIVE})")  # noqa: S608 - joined from constants
+    sessions = await database.execute(f"DELETE FROM session WHERE NOT ({ALIVE})")  # noqa: S608 - joined from constants
     links = await database.execute("DELETE FROM password_link WHERE used_at IS NOT NULL OR expires_at < now()")
     return sessions + links + await throttle.forget_old_attempts()
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from litestar.datastructures import Cookie, Headers
 
+from portal.accounts.preferences import Preferences
 from portal.accounts.service import HOURS, Session, find_session
 from portal.accounts.tokens import Token, authenticate_token
 from portal.audit import service as audit
 from portal.audit.actors import Actor
 from portal.errors import Forbidden, Unauthenticated
+from portal.web.reading import AS_THE_PORTAL, reading
 from portal.web.security import is_loopback, origin_host
 
 if TYPE_CHECKING:
@@ -33,13 +35,14 @@ class SessionMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state: Any = scope
         state["user"], state["auth"], state["csrf"] = None, None, None
-        mark = audit.request_id.set(state.get("request_id"))
+        mark, looked_at = audit.request_id.set(state.get("request_id")), reading.set(AS_THE_PORTAL)
         try:
             if scope["type"] == "http" and not scope["path"].startswith(_SKIPPED):
                 await authenticate(scope)
             await self._app(scope, receive, send)
         finally:
             audit.request_id.reset(mark)
+            reading.reset(looked_at)
 
 
 async def authenticate(scope: Scope) -> Actor | None:
@@ -53,6 +56,7 @@ async def authenticate(scope: Scope) -> Actor | None:
     elif (cookie := _cookie_value(scope, headers)) is not None and (session := await find_session(cookie)):
         found = session
         state["csrf"] = session.csrf
+        reading.set(Preferences(session.shortcuts, session.dates, session.zone).reading)
     state["auth"], state["user"] = found, found.actor if found else None
     return state["user"]
 

@@ -17,8 +17,10 @@ from portal import database
 from portal.audit import service as audit
 from portal.audit.actors import ROLES, Actor, Role
 from portal.errors import Forbidden, FormError, NotFound
+from portal.paging import EXACT_UP_TO, Page, encode_cursor, id_behind
 
 _FORM: Final = re.compile(r"pt_[A-Za-z0-9_-]{43}", re.ASCII)
+_COLUMNS: Final = "id, name, prefix, role, created_by, created_at, expires_at, used_at, revoked_at"
 _SHOWN: Final = 9  # characters of a token that tell it apart: 36 of its 256 bits
 
 
@@ -101,11 +103,30 @@ async def create_token(name: str, role: str, expires_at: datetime | None, actor:
 
 async def list_tokens() -> list[TokenView]:
     """Newest first, revoked ones too."""
-    rows = await database.fetch(
-        """SELECT id, name, prefix, role, created_by, created_at, expires_at, used_at, revoked_at
-           FROM api_token ORDER BY created_at DESC, id DESC"""
-    )
+    rows = await database.fetch(f"SELECT {_COLUMNS} FROM api_token ORDER BY created_at DESC, id DESC")  # noqa: S608 - constant columns
     return [TokenView(**dict(row)) for row in rows]
+
+
+async def page_of_tokens(cursor: str | None, limit: int = 50) -> Page[TokenView]:
+    """Newest first, without the revoked ones. Raises FormError for a foreign cursor."""
+    rows = await database.fetch(
+        f"SELECT {_COLUMNS} FROM api_token WHERE revoked_at IS NULL AND id < $1 ORDER BY id DESC LIMIT $2",  # noqa: S608 - constant columns
+        id_behind(cursor),
+        limit + 1,
+    )
+    total = await database.fetch_value(
+        "SELECT count(*) FROM (SELECT FROM api_token WHERE revoked_at IS NULL LIMIT $1) AS counted", EXACT_UP_TO + 1
+    )
+    found = [TokenView(**dict(row)) for row in rows[:limit]]
+    return Page(found, total, encode_cursor([str(found[-1].id)]) if len(rows) > limit else None)
+
+
+async def get_token(id: UUID) -> TokenView:
+    """Raises NotFound."""
+    row = await database.fetch_row(f"SELECT {_COLUMNS} FROM api_token WHERE id = $1", id)  # noqa: S608 - constant columns
+    if row is None:
+        raise NotFound("There is no such token.")
+    return TokenView(**dict(row))
 
 
 async def revoke_token(id: UUID, actor: Actor) -> None:

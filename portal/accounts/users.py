@@ -149,6 +149,25 @@ async def disable_user(email: str, actor: Actor) -> None:
         await audit.record(actor, "user.disable", "user", str(user.id), before={"disabled": user.disabled})
 
 
+async def enable_user(email: str, actor: Actor) -> None:
+    """With the password as it was. Raises NotFound; twice is fine."""
+    async with database.transaction():
+        user = await _get_user(email)
+        if user.disabled:
+            await database.execute("UPDATE account SET disabled = false WHERE id = $1", user.id)
+            await audit.record(actor, "user.enable", "user", str(user.id), before={"disabled": True})
+
+
+async def sign_out_everywhere(email: str, actor: Actor, *, but: UUID | None = None) -> int:
+    """How many sessions ended; the one with the id `but` stays. Raises NotFound."""
+    async with database.transaction():
+        user = await _get_user(email)
+        ended = await end_all_sessions(user.id, but=but)
+        if ended:
+            await audit.record(actor, "user.end_sessions", "user", str(user.id), after={"ended": ended})
+        return ended
+
+
 async def change_role(email: str, role: str, actor: Actor) -> None:
     """Counts from the next request, which needs a new session. Raises FormError, NotFound, Conflict for the last admin."""
     checked = check_role(role)
@@ -186,12 +205,17 @@ async def _get_user(email: str) -> UserView:
 
 
 async def _keep_an_admin(user: UserView) -> None:
-    """Raises Conflict. The locks, in one order, keep two admins from disabling each other at the same moment."""
+    """Raises Conflict; who is only invited cannot come in yet, so counts for nobody who can. The locks, in one order, keep two
+    admins from disabling each other at the same moment."""
     if user.role != "admin" or user.disabled:
         return
-    rows = await database.fetch("SELECT id FROM account WHERE role = 'admin' AND NOT disabled ORDER BY id FOR UPDATE")
+    rows = await database.fetch(
+        """SELECT id FROM account WHERE role = 'admin' AND NOT disabled AND (password_hash IS NOT NULL OR $1)
+           ORDER BY id FOR UPDATE""",
+        user.invited,
+    )
     if not {row["id"] for row in rows} - {user.id}:
-        raise Conflict("This is the last admin. Make somebody else an admin first.")
+        raise Conflict("This is the last admin who can sign in. Make somebody else an admin first.")
 
 
 _COLUMNS: Final = "id, email, name, role, disabled, password_hash IS NULL AS invited, created_at, signed_in_at"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -82,6 +82,54 @@ async def history_of(subject_type: str, subject_id: str, limit: int = 50) -> lis
     ]
 
 
+async def lines_of_request(request: str, actor: str, since: timedelta, limit: int) -> list[AuditLine]:
+    """What one request of this actor's did, the first of it in its order, unless that is longer ago."""
+    rows = await database.fetch(
+        f"""SELECT {_COLUMNS}, change.before, change.after FROM audit AS line LEFT JOIN audit_change AS change
+            ON change.audit = line.pk WHERE line.request_id = $1 AND line.actor = $2 AND line.at > now() - $3::interval
+            ORDER BY line.pk LIMIT $4""",  # noqa: S608 - constant columns
+        request,
+        actor[:200],
+        since,
+        limit,
+    )
+    return [_line(row) for row in rows]
+
+
+async def done_again(lines: Sequence[AuditLine]) -> set[str]:
+    """The subjects of those lines after which the same was done once more."""
+    rows = await database.fetch(
+        """SELECT DISTINCT subject_id FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
+           AS before (line, type, id, done)
+           JOIN audit ON subject_type = type AND subject_id = id AND action = done AND pk > line""",
+        [line.id for line in lines],
+        [line.subject_type for line in lines],
+        [line.subject_id for line in lines],
+        [line.action for line in lines],
+    )
+    return {row["subject_id"] for row in rows}
+
+
+async def last_line() -> int:
+    return await database.fetch_value("SELECT coalesce(max(pk), 0) FROM audit")
+
+
+async def times_of_request(
+    request: str | None, action: str, subject_type: str, subjects: Sequence[str], after: int
+) -> dict[str, int]:
+    """How often one request has done something to each of these since the line `after`."""
+    rows = await database.fetch(
+        """SELECT subject_id, count(*) AS times FROM audit WHERE subject_type = $1 AND subject_id = ANY($2::text[])
+           AND request_id = $3 AND action = $4 AND pk > $5 GROUP BY subject_id""",
+        subject_type,
+        list(subjects),
+        request,
+        action,
+        after,
+    )
+    return {row["subject_id"]: row["times"] for row in rows}
+
+
 def _read(value: str | None) -> dict[str, Any] | None:
     return None if value is None else json.loads(value)
 
@@ -109,20 +157,21 @@ async def every_line(wanted: Wanted) -> AsyncIterator[AuditLine]:
 
 async def _lines(where: _Where, before: int | None, limit: int) -> list[AuditLine]:
     rows = await database.fetch(where.reading(before, limit), *where.values)
-    return [
-        AuditLine(
-            row["pk"],
-            row["at"],
-            row["actor"],
-            row["action"],
-            row["subject_type"],
-            row["subject_id"],
-            row["request_id"],
-            _read(row["before"]),
-            _read(row["after"]),
-        )
-        for row in rows
-    ]
+    return [_line(row) for row in rows]
+
+
+def _line(row: Mapping[str, Any]) -> AuditLine:
+    return AuditLine(
+        row["pk"],
+        row["at"],
+        row["actor"],
+        row["action"],
+        row["subject_type"],
+        row["subject_id"],
+        row["request_id"],
+        _read(row["before"]),
+        _read(row["after"]),
+    )
 
 
 @dataclass(slots=True)

@@ -192,7 +192,7 @@ _OBJECTS: Final = f"""
                 SELECT s.of_type, s.image, false, s.renditions, s.renditions ->> 'of'
                 FROM plan_version AS p JOIN staged_version AS s USING (image, version) WHERE p.action = 'create'
                 UNION ALL
-                SELECT coalesce(p.of_type, e.type), p.image, p.is_live, p.renditions, p.renditions ->> 'of'
+                SELECT coalesce(e.type, p.of_type), p.image, p.is_live, p.renditions, p.renditions ->> 'of'
                 FROM plan_pinned AS p JOIN plan_pin USING (invoice)
                 LEFT JOIN image AS live ON live.id = p.image LEFT JOIN entity AS e ON e.pk = live.entity
                 WHERE plan_pin.action IN ('create', 'replace')

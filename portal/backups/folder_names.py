@@ -11,13 +11,11 @@ percent-encoded, and so are the capitals of ids that differ in nothing else from
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote
 
 from portal.entities.kinds import is_entity_id
-from portal.imaging.formats import format_of_extension
 
 PICTURES: Final = "pictures.csv"
 ENTITIES: Final = "entities.jsonl"
@@ -28,10 +26,8 @@ COLUMNS: Final = tuple(
     " attributes filename sha256 created_at".split()
 )
 NEEDED: Final = ("path", "entity_type", "entity_id")
-LONGEST_STEM: Final = 120  # bytes: with all folders still a path that Windows takes
 
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
-_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 
 
 def folder_of(entity_id: str, *, has_twin: bool = False) -> str:
@@ -56,21 +52,6 @@ def id_of(folder: str) -> str:
 
 def _percent(sign: str) -> str:
     return f"%{ord(sign):02X}"
-
-
-def file_name(place: int, last: int, filename: str, extension: str) -> str:
-    """`03-mug front.jpg`: `place` and `last` from 0; ends as its format is called, whatever the file was called."""
-    stem, _, ending = filename.rpartition(".")
-    format = format_of_extension(ending.lower())
-    if not stem or format is None or format.extension != extension:
-        stem, ending = filename, extension
-    width = max(2, len(str(last + 1)))
-    return f"{place + 1:0{width}d}-{_stem(stem)}.{ending}"
-
-
-def _stem(text: str) -> str:
-    safe = _NOT_IN_NAMES.sub("_", unicodedata.normalize("NFC", text))
-    return safe.encode()[:LONGEST_STEM].decode(errors="ignore").strip(" .") or "picture"
 
 
 def parts_of(path: str) -> Sequence[str]:

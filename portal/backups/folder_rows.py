@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from portal.backups.folder_names import file_name, folder_of
+from portal.backups.folder_names import folder_of
 from portal.entities.forms import money_text
+from portal.gallery.file_names import file_name
 
 ENTITIES: Final = """
     SELECT type, id, name, reference, parent_type, parent_id, attributes, number, date, currency, total,

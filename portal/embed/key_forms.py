@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
-from portal.embed.expiry import read_expiry
 from portal.embed.keys import Scope, check_key
 from portal.entities.kinds import KINDS
 from portal.errors import FormError
+from portal.expiry import read_expiry
 from portal.imaging.presets import READY
 
 ENDS: Final = {"never": "Never", "30d": "In 30 days", "90d": "In 90 days", "date": "On a day"}

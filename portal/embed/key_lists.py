@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from portal import database
-from portal.embed.expiry import State, expiry_in_words, state_of
 from portal.embed.keys import EmbedView, Scope, list_keys
 from portal.entities.kinds import KINDS, EntityRef, EntityType
-from portal.entities.queries import COLUMNS, list_entities
+from portal.entities.listing import list_entities
+from portal.entities.queries import COLUMNS
+from portal.expiry import State, expiry_in_words, state_of
 from portal.gallery.queries import entity_views
 from portal.gallery.views import EntityView
 from portal.paging import Page

@@ -13,13 +13,13 @@ from litestar.response import Response, Template
 from portal.accounts.guards import permit
 from portal.audit.actors import Actor
 from portal.embed.cards import CARD_TYPES
-from portal.embed.expiry import utc_now
 from portal.embed.handout import NewEmbed, hand_out
 from portal.embed.key_forms import ENDS, KeyForm, first_form, read_form_of, sent_form
 from portal.embed.key_lists import entity_options, example_of, key_rows
 from portal.embed.keys import get_key, issue_key, revoke_key
 from portal.entities.kinds import KINDS, EntityRef, is_entity_id
 from portal.errors import FormError, NoSuchEntity
+from portal.expiry import utc_now
 from portal.gallery.presets import presets_in_force
 from portal.gallery.queries import get_entity
 from portal.gallery.views import EntityView

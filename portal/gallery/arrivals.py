@@ -22,6 +22,12 @@ async def announce_original(image_id: UUID) -> None:
     await database.execute("SELECT pg_advisory_xact_lock($1)", _lock_of(image_id))
 
 
+async def announce_originals(image_ids: Iterable[UUID]) -> None:
+    """The same for several, always in the same order, so that two who do so wait for each other in turn."""
+    locks = sorted(_lock_of(image_id) for image_id in image_ids)
+    await database.execute("SELECT pg_advisory_xact_lock(lock) FROM unnest($1::bigint[]) AS lock", locks)
+
+
 async def arrived_of(image_ids: Iterable[UUID]) -> set[UUID]:
     """Those of `image_ids` that nobody is just adding. What is read after this in the transaction sees their rows."""
     locks = {_lock_of(image_id): image_id for image_id in image_ids}

@@ -83,7 +83,7 @@ async def delete_image(
             raise Conflict("This picture is not in the trash (any more). Move it there first.")
         await holds.refuse_pinned([image_id], actor, force=force)
         await refuse_too_many(actor, 1, deletes_per_hour)
-        await _delete_rows(gallery.ref, rows, actor)
+        await delete_rows(gallery.ref, rows, actor)
         for row in rows:
             if row["sort_order"] is not None:
                 await places.close_gap(gallery, row["sort_order"])
@@ -103,7 +103,7 @@ async def delete_entity(ref: EntityRef, *, actor: Actor, deletes_per_hour: int, 
         await holds.refuse_pinned([row["id"] for row in rows], actor, force=force)
         await refuse_too_many(actor, len(rows), deletes_per_hour)
         await release_pin(gallery, actor=actor, deletes_per_hour=deletes_per_hour)
-        await _delete_rows(ref, rows, actor)
+        await delete_rows(ref, rows, actor)
         entity = await database.fetch_row("DELETE FROM entity WHERE pk = $1 RETURNING name, reference", gallery.pk)
         await record(actor, "entity.delete", "entity", str(ref), before=dict(entity) if entity else None)
         await _revoke_keys(ref, actor)  # after the row: a key that was just being made is there by then
@@ -197,18 +197,14 @@ async def drop_old_versions(
         await purge_after_commit(version_keys_of(entity_type, image_id, owned))
 
 
-async def _delete_rows(ref: EntityRef, rows: Iterable[Any], actor: Actor) -> None:
+async def delete_rows(ref: EntityRef, rows: Iterable[Any], actor: Actor) -> None:
     keys: list[str] = []
     rows = list(rows)
     versions = await versions_of_images(row["id"] for row in rows)
     pinned = await holds.pinned_sets_of(row["id"] for row in rows)
     for row in rows:
         invoices = await holds.invoices_pinned_to([row["id"]]) if row["id"] in pinned else []
-        keys += keys_of(ref.type, row)
-        for version in versions.get(row["id"], ()):
-            keys += version_keys_of(ref.type, row["id"], version)
-        for stored in pinned.get(row["id"], ()):
-            keys += keys_of_set(ref.type, row["id"], stored)
+        keys += all_keys_of(ref.type, row, versions.get(row["id"], ()), pinned.get(row["id"], ()))
         await database.execute("DELETE FROM image WHERE id = $1", row["id"])
         before: dict[str, Any] = {"entity": str(ref), "filename": row["filename"], "sha256": row["sha256"]}
         if invoices:
@@ -217,10 +213,26 @@ async def _delete_rows(ref: EntityRef, rows: Iterable[Any], actor: Actor) -> Non
     await purge_after_commit(keys)
 
 
+def all_keys_of(
+    entity_type: str, row: Mapping[str, Any], versions: Iterable[Mapping[str, Any]], pinned: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """What an image row may own, with its old versions and the sets that pins hold of it."""
+    return keys_of(entity_type, row) + kept_keys_of(entity_type, row["id"], versions, pinned)
+
+
+def kept_keys_of(
+    entity_type: str, image_id: UUID, versions: Iterable[Mapping[str, Any]], pinned: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Of old versions, and of the sets that pins hold."""
+    of_versions = (version_keys_of(entity_type, image_id, each) for each in versions)
+    of_pins = (keys_of_set(entity_type, image_id, each) for each in pinned)
+    return [key for keys in (*of_versions, *of_pins) for key in keys]
+
+
 async def versions_of_images(image_ids: Iterable[UUID]) -> dict[UUID, list[Any]]:
     """The kept old versions of each image, as rows for `version_keys_of`."""
     rows = await database.fetch(
-        "SELECT image, version, extension, renditions FROM image_version WHERE image = ANY($1::uuid[])",
+        "SELECT image, version, extension, sha256, renditions FROM image_version WHERE image = ANY($1::uuid[])",
         list(image_ids),
     )
     found: dict[UUID, list[Any]] = defaultdict(list)

@@ -13,6 +13,7 @@ from litestar.response import Template
 from portal.accounts.guards import permit
 from portal.errors import FormError, PortalError
 from portal.gallery import queries, service, versions
+from portal.gallery.again import render_again
 from portal.gallery.forms import read_edit_form, read_picture_fields, read_revision
 from portal.gallery.image_pages import parts_of, show_image
 from portal.gallery.queries import parse_image_id
@@ -58,6 +59,15 @@ async def rendered(request: AnyRequest, links: TheLinks, id: PathText) -> Templa
     if not await queries.are_settled([UUID(image.id)]):
         return Response(b"", status_code=204)
     return await page(request, "gallery/_parts.html", **await parts_of(request, image, links))
+
+
+@post(
+    "/images/{id:str}/rerender", name="gallery:rerender", include_in_schema=False, status_code=200, **permit("editor")
+)
+async def rerender(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
+    image_id = parse_image_id(id)
+    await render_again(image_id, actor=actor)
+    return await after_edit(request, image_id, links, "Being rendered again")
 
 
 @post(
@@ -130,4 +140,4 @@ async def restore_version(
     return await after_edit(request, image_id, links, said)
 
 
-router = Router("/", route_handlers=[edit, rendered, replace_file, restore_version])
+router = Router("/", route_handlers=[edit, rendered, rerender, replace_file, restore_version])

@@ -22,7 +22,8 @@ from portal.entities.forms import MOST_LINES, NAME_LENGTH, parse_entity
 from portal.entities.import_files import ImportKind
 from portal.entities.imports import ImportReport, import_rows
 from portal.entities.kinds import KINDS, EntityRef, is_entity_id, parse_ref
-from portal.entities.queries import forget_counts, list_entities
+from portal.entities.listing import list_entities
+from portal.entities.queries import forget_counts
 from portal.entities.service import put_entity
 from portal.errors import BadRequest, FormError, Stale, TooLarge, UnsupportedFormat
 from portal.gallery.disposal import delete_entity
@@ -35,6 +36,7 @@ from portal.gallery.entity_objects import (
     object_for_print,
 )
 from portal.gallery.issued import entity_for_print
+from portal.gallery.presets import print_box
 from portal.gallery.prints import read_for
 from portal.gallery.queries import entity_views, get_entity
 from portal.idempotency import Claim
@@ -140,20 +142,29 @@ TypeName = Annotated[str, PathParameter(description=f"One of {', '.join(KINDS)}.
     **permit("viewer"),
     operation_id="ListEntities",
     summary="List and search entities",
-    description="By name, all types type by type; `sort=updated` gives the last changed first.",
+    description="By name, all types type by type; `sort=updated` gives the last changed first; `most` and `fewest` go by how many"
+    " pictures there are.",
     responses={200: ResponseSpec(EntityList, description="One page")},
 )
 async def list_all(
     links: TheLinks,
     type: Annotated[str | None, QueryParameter(description=f"One of {', '.join(KINDS)}.")] = None,
     q: Annotated[str, QueryParameter(description="Beginnings of words of name, id, reference or number.")] = "",
-    missing: Annotated[str, QueryParameter(description="Only those without: image, primary or alt.")] = "",
-    sort: Annotated[str, QueryParameter(description="name or updated")] = "name",
+    missing: Annotated[
+        str, QueryParameter(description="Only those without: image, primary, alt; low_resolution: too small for print.")
+    ] = "",
+    sort: Annotated[str, QueryParameter(description="name, updated, most or fewest")] = "name",
     cursor: Annotated[str | None, QueryParameter(description="`next` of the page before")] = None,
     limit: Annotated[str | None, QueryParameter(description="1 to 200; 50 unless told")] = None,
 ) -> Response[bytes]:
     page = await list_entities(
-        type=type or None, q=q, missing=missing, sort=sort or "name", cursor=cursor, limit=read_limit(limit)
+        type=type or None,
+        q=q,
+        missing=missing,
+        sort=sort or "name",
+        cursor=cursor,
+        limit=read_limit(limit),
+        box=await print_box(),
     )
     entities = [entity_object(view) for view in await entity_views(page.items, links)]
     return json_response(200, EntityList(entities, page.total, page.next))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode
+from uuid import UUID
 
 from litestar import Request, Router, get, post
 from litestar.params import FromQuery
@@ -14,23 +14,18 @@ from portal.accounts.guards import permit
 from portal.audit.actors import Actor
 from portal.entities.forms import parse_entity
 from portal.entities.kinds import KINDS, is_entity_id, parse_ref
-from portal.entities.queries import filter_counts, forget_counts, list_entities, plain_query
+from portal.entities.listing import Wish
+from portal.entities.queries import forget_counts, plain_query
 from portal.entities.service import create_entity
 from portal.errors import Conflict, FormError, NotFound
 from portal.gallery.disposal import delete_entity
-from portal.gallery.queries import entity_views
-from portal.paging import EXACT_UP_TO
+from portal.gallery.list_views import SORTS, list_view
+from portal.gallery.presets import print_box
 from portal.storage.links import Links
 from portal.web.forms import read_form
 from portal.web.parameters import Cursor, PathText, TheActor, TheLinks, TheSettings
 from portal.web.rendering import Toast, page, redirect
 
-_FILTERS: Final = {
-    "": "All",
-    "image": "Without a picture",
-    "primary": "Without a primary picture",
-    "alt": "Without alt text",
-}
 _BAD_ID: Final = "Use 1 to 64 letters, digits or . _ - ~ : and put any other name into the reference."
 
 AnyRequest = Request[Any, Any, Any]
@@ -47,22 +42,24 @@ class TypeView:
 
 
 @dataclass(frozen=True, slots=True)
-class FilterView:
-    """`count` is None where counting would take too long or goes past 1000."""
-
-    key: str
-    label: str
-    count: int | None
-    active: bool
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
 class FormView:
     """What somebody wrote, and what to do about it."""
 
     values: dict[str, str]
     errors: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a list's address asks for."""
+
+    q: str = ""
+    missing: str = ""
+    sort: str = "name"
+    cursor: str | None = None
+
+
+NOTHING: Final = FormView({}, {})
 
 
 def type_view(type: str) -> TypeView:
@@ -77,15 +74,14 @@ def type_view(type: str) -> TypeView:
 async def show_list(
     request: AnyRequest,
     links: TheLinks,
-    actor: TheActor,
     type: PathText,
     q: FromQuery[str] = "",
     missing: FromQuery[str] = "",
     sort: FromQuery[str] = "name",
     cursor: Cursor = None,
 ) -> Template:
-    context = await _context(request, links, actor, type, q, missing, sort, cursor)
-    return await page(request, "entities/list.html", **context, form=FormView({}, {}))
+    context = await list_context(request, links, type, Asked(q, missing, sort or "name", cursor))
+    return await page(request, "entities/list.html", **context)
 
 
 # Not below /entities/{type}: there every name may be an entity's id.
@@ -93,15 +89,17 @@ async def show_list(
 async def show_results(
     request: AnyRequest,
     links: TheLinks,
-    actor: TheActor,
     type: PathText,
     q: FromQuery[str] = "",
     missing: FromQuery[str] = "",
     sort: FromQuery[str] = "name",
     cursor: Cursor = None,
 ) -> Template:
-    context = await _context(request, links, actor, type, q, missing, sort, cursor)
-    return await page(request, "entities/_results.html", **context)
+    """What somebody types or chooses stands in the page's address too, so that it can be kept, sent and gone back to."""
+    context = await list_context(request, links, type, Asked(q, missing, sort or "name", cursor))
+    address = f"{context['page_url']}?{context['found'].query}".removesuffix("?")
+    headers = {} if cursor else {"HX-Replace-Url": address}
+    return await page(request, "entities/_results.html", headers=headers, **context)
 
 
 @post("/entities/{type:str}", name="entities:create", **permit("editor"), include_in_schema=False)
@@ -112,9 +110,8 @@ async def add(request: AnyRequest, links: TheLinks, actor: TheActor, type: PathT
     try:
         await _create(kind, values, actor)
     except FormError as error:
-        context = await _context(request, links, actor, type, "", "", "name", None)
-        form = FormView(values, error.errors)
-        return await page(request, "entities/list.html", status_code=422, **context, form=form)
+        context = await list_context(request, links, type, Asked(), form=FormView(values, error.errors))
+        return await page(request, "entities/list.html", status_code=422, **context)
     gallery = request.app.route_reverse("gallery:show", type=type, id=values["id"])
     return redirect(request, gallery, toast=Toast(f"Added {values['name']}. Its pictures go here."))
 
@@ -152,36 +149,35 @@ def _one(singular: str) -> str:
     return f"an {singular}" if singular[0] in "aeiou" else f"a {singular}"
 
 
-async def _context(
-    request: AnyRequest, links: Links, actor: Actor, type: str, q: str, missing: str, sort: str, cursor: str | None
+async def list_context(
+    request: AnyRequest,
+    links: Links,
+    type: str,
+    asked: Asked,
+    *,
+    form: FormView = NOTHING,
+    view_form: FormView = NOTHING,
 ) -> dict[str, Any]:
-    """What both the page and its fragment show."""
-    kind = type_view(type)
-    q = plain_query(q)
-    found = await list_entities(type=type, q=q, missing=missing, sort=sort or "name", cursor=cursor or None)
+    """What the page and its fragment show. `form`: of one to add, `view_form`: of a view to keep, where they were refused."""
+    kind, actor = type_view(type), request.scope["user"]
+    wish = Wish(kind.type, plain_query(asked.q), asked.missing, await print_box())
+    found = await list_view(
+        wish, sort=asked.sort, cursor=asked.cursor or None, links=links, actor=actor, account=account_of(request)
+    )
     return {
         "kind": kind,
-        "q": q,
-        "missing": missing,
-        "sort": sort or "name",
-        "entities": await entity_views(found.items, links),
-        "total": found.total,
-        "total_label": f"{found.total:,}" if found.total <= EXACT_UP_TO else f"{EXACT_UP_TO:,}+",
-        "next": found.next,
-        "filters": await _filters(request.app.route_reverse("entities:list", type=type), type, q, missing),
+        "found": found,
+        "sorts": SORTS,
+        "page_url": request.app.route_reverse("entities:list", type=type),
         "can_edit": actor.may("editor"),
+        "form": form,
+        "view_form": view_form,
     }
 
 
-async def _filters(path: str, type: str, q: str, missing: str) -> list[FilterView]:
-    counts = {} if q else await filter_counts(type) or {}  # while somebody types, numbers only flicker
-    filters: list[FilterView] = []
-    for key, label in _FILTERS.items():
-        count = counts.get(key)
-        shown = None if count is None or count > EXACT_UP_TO else count
-        query = urlencode({name: value for name, value in (("q", q), ("missing", key)) if value})
-        filters.append(FilterView(key, label, shown, key == missing, f"{path}?{query}" if query else path))
-    return filters
+def account_of(request: AnyRequest) -> UUID | None:
+    """Of a person at a browser; a script has none."""
+    return getattr(request.scope.get("auth"), "account", None)
 
 
 router = Router(path="/", route_handlers=[show_list, show_results, add, remove])

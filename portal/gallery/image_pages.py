@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from litestar import Response, Router, get, post
@@ -14,32 +13,29 @@ from litestar.response import Template
 from portal.accounts.guards import permit
 from portal.audit import words
 from portal.audit.actors import Actor
-from portal.audit.queries import AuditEntry, history_of
-from portal.entities.queries import invoices_listing
 from portal.errors import FormError, PortalError, Stale
-from portal.gallery import holds, queries, service
-from portal.gallery.entity_pages import FormView, type_view
-from portal.gallery.forms import clean_tags, read_picture_fields, read_revision
+from portal.gallery import holds, queries
+from portal.gallery.detail_forms import DetailsForm, form_in_quarrel, form_of, form_refused, save_details
+from portal.gallery.embed_codes import embed_code
+from portal.gallery.entity_pages import type_view
 from portal.gallery.limits import upload_limits
+from portal.gallery.presets import presets_in_force
 from portal.gallery.queries import parse_image_id
-from portal.gallery.seen import said_of, seen_of
+from portal.gallery.seen import seen_of
+from portal.gallery.steps import steps_of
+from portal.gallery.tags import tags_beginning, tags_beside
+from portal.gallery.uses import uses_of_images
 from portal.gallery.versions import VersionView, versions_of
 from portal.gallery.views import ImageView
 from portal.settings import Settings
 from portal.storage.links import Links
-from portal.web.forms import read_form
-from portal.web.parameters import PathText, TheActor, TheLinks
-from portal.web.rendering import AnyRequest, after, is_htmx, page
+from portal.web.forms import read_form_lists
+from portal.web.parameters import PathText, QueryText, TheActor, TheLinks
+from portal.web.rendering import AnyRequest, Toast, after, is_htmx, page, redirect
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A line of the history in people's words."""
-
-    at: datetime
-    actor: str
-    action: str
-    detail: str
+SAVED: Final = "Saved"
+PRIMARY: Final = "This picture is now the primary one"
+SAVED_BOTH: Final = "Saved. What somebody else changed meanwhile stands, too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ async def show_image(
     image: ImageView,
     links: Links,
     *,
-    form: FormView | None = None,
+    form: DetailsForm | None = None,
     replacing: PortalError | None = None,
     status: int = 200,
 ) -> Template:
@@ -76,10 +72,10 @@ async def show_image(
         entity=await queries.get_entity(image.entity, links),
         previous=previous,
         following=following,
-        form=form or FormView({}, {}),
+        form=form or form_of(image),
         limits=upload_limits(settings, image.entity.type),
         replacing=replacing and {"message": replacing.message, "image_id": replacing.extra.get("image_id")},
-        used_on=await _uses(request, image),
+        uses=await uses_of_images([UUID(image.id)]),
         pinned_on=await holds.invoices_pinned_to([UUID(image.id)]),
     )
 
@@ -99,103 +95,85 @@ async def parts_of(
         "image": image,
         "seen": seen_of(image, is_rendering=is_rendering, made_with=made_with),
         "versions": [VersionLine(each, words.who(each.uploaded_by) if each.uploaded_by else "") for each in kept.items],
-        "history": [_step(entry) for entry in await history_of("image", image.id)],
+        "history": await steps_of(image.id),
+        "boxes": await presets_in_force(),
         "added_by": words.who(image.uploaded_by) if image.uploaded_by else None,
+        "is_private": image.entity.type in links.private_types,
+        "code": embed_code(image, request.app.state.settings.base_url),
         "can_edit": actor.may("editor"),
         "changed_here": changed_here,
     }
-
-
-async def _uses(request: AnyRequest, image: ImageView) -> list[dict[str, str]]:
-    """The invoices that show this picture because it is the primary one of their item."""
-    if image.entity.type != "inventory_items" or not image.is_primary:
-        return []
-    return [
-        {"label": name, "url": request.app.route_reverse("gallery:show", type="invoices", id=id)}
-        for id, name in await invoices_listing(image.entity.id, 20)
-    ]
-
-
-def _step(entry: AuditEntry) -> Step:
-    after = entry.after or {}
-    action, detail = words.said_of_itself(entry.action), ""
-    if entry.action == "image.describe":
-        fields = ", ".join(dict.fromkeys(words.field_of(name) for name in after))
-        action, detail = said_of(after) or (action, fields)
-    elif entry.action == "image.replace":
-        detail = after.get("filename", "")
-    elif entry.action == "image.restore_version":
-        detail = f"version {after['restored']}" if "restored" in after else ""
-    return Step(entry.at, words.who(entry.actor), action, detail)
 
 
 @post("/images/{id:str}", name="gallery:edit", include_in_schema=False, status_code=200, **permit("editor"))
 async def edit(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any] | Template:
     """A refused or overtaken change comes back with what was typed; nothing is lost."""
     image_id = parse_image_id(id)
-    sent = await read_form(request)
+    sent = await read_form_lists(request)
     try:
-        changes = read_details(sent)
-        await service.change_image(image_id, changes, actor=actor, revision=read_revision(sent))
-    except (FormError, Stale) as error:
-        return await show_again(request, image_id, links, sent, error)
+        outcome = await save_details(image_id, sent, actor=actor, links=links)
+    except FormError as error:
+        image = await queries.get_image(image_id, links)
+        return await _show_form(request, image, links, form_refused(image, sent, error.errors), error.status)
+    image = await queries.get_image(image_id, links)
+    if outcome.quarrels:
+        form = await form_in_quarrel(image, sent, outcome.quarrels)
+        return await _show_form(request, image, links, form, Stale.status)
+    toast = Toast(PRIMARY if "is_primary" in sent else SAVED_BOTH if outcome.is_shared else SAVED)
+    if sent.get("then") == ["next"]:
+        return await _go_on(request, image, toast)
     return await after(
         request,
-        "gallery/_metadata_form.html",
+        "gallery/_details_saved.html",
         to=request.app.route_reverse("gallery:image", id=str(image_id)),
-        toast="Saved",
-        image=await queries.get_image(image_id, links),
-        form=FormView({}, {}),
+        toast=toast,
+        image=image,
+        history=await steps_of(image.id),
+        form=form_of(image, is_saved=True),
         can_edit=True,
+        following=(await queries.neighbours_of(image))[1],
     )
 
 
+async def _go_on(request: AnyRequest, image: ImageView, toast: Toast) -> Response[Any]:
+    """To the next picture's words, or from the last one back to the gallery."""
+    following = None if image.trashed_at else (await queries.neighbours_of(image))[1]
+    if following:
+        to = request.app.route_reverse("gallery:image", id=following) + "#alt-text"
+    else:
+        to = request.app.route_reverse("gallery:show", type=image.entity.type, id=image.entity.id)
+    answer = redirect(request, to, toast=toast)
+    if is_htmx(request):
+        answer.status_code, answer.headers["HX-Redirect"] = 200, answer.headers.pop("location")
+    return answer
+
+
 async def show_again(
-    request: AnyRequest, image_id: UUID, links: Links, sent: dict[str, str], error: FormError | Stale
+    request: AnyRequest, image_id: UUID, links: Links, sent: Mapping[str, str], error: FormError | Stale
 ) -> Template:
-    """The form with what was typed and what is wrong with it: alone for htmx, else on its page."""
-    form = FormView(sent, error.errors if isinstance(error, FormError) else {"revision": error.message})
-    image = await queries.get_image(image_id, links)
+    """The form with what was typed elsewhere (on a card) and what is wrong with it."""
+    image, typed = await queries.get_image(image_id, links), {name: [value] for name, value in sent.items()}
+    if isinstance(error, FormError):
+        form = form_refused(image, typed, error.errors)
+    else:
+        form = await form_in_quarrel(image, typed)
+    return await _show_form(request, image, links, form, error.status)
+
+
+async def _show_form(request: AnyRequest, image: ImageView, links: Links, form: DetailsForm, status: int) -> Template:
     if not is_htmx(request):
-        return await show_image(request, image, links, form=form, status=error.status)
-    context: dict[str, Any] = {"image": image, "form": form, "can_edit": True}
-    return await page(request, "gallery/_metadata_form.html", status_code=error.status, **context)
+        return await show_image(request, image, links, form=form, status=status)
+    following = None if image.trashed_at else (await queries.neighbours_of(image))[1]
+    context: dict[str, Any] = {"image": image, "form": form, "can_edit": True, "following": following}
+    return await page(request, "gallery/_metadata_form.html", status_code=status, **context)
 
 
-def read_details(sent: dict[str, str]) -> dict[str, Any]:
-    """The form's fields as columns. Raises FormError with every wrong field."""
-    errors: dict[str, str] = {}
-    changes: dict[str, Any] = {"decorative": sent.get("decorative") == "true"}
-    try:
-        words = read_picture_fields({name: sent.get(name, "") for name in ("alt_text", "caption")})
-        changes |= {"alt_text": words.alt_text, "caption": words.caption}
-    except FormError as error:
-        errors |= error.errors
-    try:
-        changes["tags"] = list(clean_tags(sent.get("tags", "")))
-    except ValueError as error:
-        errors["tags"] = str(error)
-    try:
-        changes |= _focal_point(sent.get("focal_x", "").strip(), sent.get("focal_y", "").strip())
-    except ValueError as error:
-        errors["focal_x"] = str(error)
-    if errors:
-        raise FormError(errors)
-    return changes
+@get("/images/{id:str}/tags", name="gallery:tags", include_in_schema=False, **permit("viewer"))
+async def tags(request: AnyRequest, id: PathText, q: QueryText = None) -> Template:
+    """What one may mean who has typed this much of a tag; before that, what is used beside it."""
+    image_id, text = parse_image_id(id), (q or "").strip()[:100]
+    found = await tags_beginning(text) if text else await tags_beside(image_id)
+    return await page(request, "gallery/_tag_options.html", tags=found)
 
 
-def _focal_point(x: str, y: str) -> dict[str, Any]:
-    if not x and not y:
-        return {"focal_x": None, "focal_y": None}
-    if not x or not y:
-        raise ValueError("Give both numbers, or none for the middle.")
-    try:
-        point = float(x.replace(",", ".")), float(y.replace(",", "."))
-    except ValueError as error:
-        raise ValueError("Use numbers from 0 to 1.") from error
-    if not all(math.isfinite(each) and 0 <= each <= 1 for each in point):
-        raise ValueError("Use numbers from 0 to 1.")
-    return {"focal_x": point[0], "focal_y": point[1]}
-
-
-router = Router("/", route_handlers=[show, edit])
+router = Router("/", route_handlers=[show, edit, tags])

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
-from portal.errors import Busy, DiskFull, TooLarge
+from portal.errors import Busy, DiskFull, TooLarge, TooManyPixels, UnsupportedFormat
 from portal.gallery.forms import ReceivedPicture
-from portal.imaging.formats import DANGEROUS
+from portal.imaging.formats import DANGEROUS, format_of_extension
 from portal.imaging.pool import RenderPool
 from portal.imaging.scan import Address, scan
 from portal.imaging.verify import PATTERNS, Limits, Verified
@@ -56,6 +56,16 @@ async def verify_upload(received: ReceivedPicture, rules: Rules, pool: RenderPoo
         if rules.scanner is not None:
             await scan(rules.scanner, received.path)
     return verified
+
+
+def refuse_unfit(row: Mapping[str, Any], rules: Rules) -> None:
+    """A picture that is here already, where other rules hold. Raises FileRefused."""
+    refuse_too_large(row["bytes"], rules.max_bytes)
+    format = format_of_extension(row["extension"])
+    if format is None or not format.extensions & rules.limits.extensions:
+        raise UnsupportedFormat(f"This is a {format} picture, which is not taken there.")
+    if row["width"] * row["height"] > rules.limits.max_pixels:
+        raise TooManyPixels(f"This picture has more than {rules.limits.max_pixels // 1_000_000} megapixels.")
 
 
 def refuse_too_large(bytes: int, most: int) -> None:
@@ -122,5 +132,5 @@ async def refuse_when_disk_is_full(store: Store, floor: int, coming: int = 0) ->
         on_their_way = f", {coming / 2**20:.0f} MB are on their way" if free >= floor else ""
         raise DiskFull(
             f"The disk is nearly full: {free // 2**20} MB are free{on_their_way} and {floor // 2**20} MB are kept back. "
-            "Free some space, then add the picture again."
+            "Free some space, then try again."
         )

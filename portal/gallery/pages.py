@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from litestar import Response, Router, get, post
 from litestar.params import FromQuery
@@ -17,13 +17,16 @@ from portal.entities.queries import count_invoices_listing
 from portal.errors import FormError, Stale
 from portal.gallery import disposal, holds, queries, service
 from portal.gallery.entity_pages import type_view
+from portal.gallery.flow_pages import Flow, flow_of
 from portal.gallery.forms import read_picture_fields, read_revision
 from portal.gallery.image_pages import show_again
+from portal.gallery.layout import cursor_shown, left_at, view_of
 from portal.gallery.limits import upload_limits
 from portal.gallery.pins import find_pin_line
 from portal.gallery.queries import parse_image_id
 from portal.gallery.twins import lookalikes_of
 from portal.gallery.uploads import MAX_FILES, Outcome, add_files, body_hash, received
+from portal.gallery.uses import uses_of_entity
 from portal.jobs.queue import URGENT
 from portal.settings import Settings
 from portal.storage.links import Links
@@ -33,14 +36,25 @@ from portal.web.once import once
 from portal.web.parameters import Cursor, PathText, TheActor, TheLinks, ThePool, TheSettings, TheStore
 from portal.web.rendering import AnyRequest, Toast, after, is_htmx, page, redirect, render, shell_context
 
-PAGE: Final = 200
+PAGE: Final = 100
 
 
 @get("/entities/{type:str}/{id:str}", name="gallery:show", include_in_schema=False, **permit("viewer"))
 async def show(
-    request: AnyRequest, settings: TheSettings, links: TheLinks, type: PathText, id: PathText, cursor: Cursor = None
+    request: AnyRequest,
+    settings: TheSettings,
+    links: TheLinks,
+    type: PathText,
+    id: PathText,
+    cursor: Cursor = None,
+    q: FromQuery[str] = "",
+    missing: FromQuery[str] = "",
+    sort: FromQuery[str] = "name",
 ) -> Template:
-    return await _show(request, parse_ref(type, id), settings, links, cursor=cursor)
+    """`q`, `missing` and `sort`: of the list of what is missing that somebody goes along."""
+    ref = parse_ref(type, id)
+    flow = await flow_of(request, ref, q, missing, sort)
+    return await _show(request, ref, settings, links, cursor=cursor, flow=flow)
 
 
 async def _show(
@@ -51,6 +65,7 @@ async def _show(
     *,
     cursor: str | None = None,
     refused: list[dict[str, str]] | None = None,
+    flow: Flow | None = None,
 ) -> Template:
     context = await _gallery_context(request, ref, links, cursor)
     used_on = await count_invoices_listing(ref.id) if ref.type == "inventory_items" else 0
@@ -62,21 +77,27 @@ async def _show(
         used_on=used_on,
         pin=await find_pin_line(ref),
         pinned_on=await holds.invoices_pinned_within(ref),
+        uses=await uses_of_entity(ref) if _can_edit(request) else None,
         limits=upload_limits(settings, ref.type),
         refused=refused or [],
+        flow=flow,
     )
 
 
 async def _gallery_context(
-    request: AnyRequest, ref: EntityRef, links: Links, cursor: str | None = None
+    request: AnyRequest, ref: EntityRef, links: Links, cursor: str | None = None, view: str | None = None
 ) -> dict[str, Any]:
     gallery = await queries.gallery_of(ref, links=links, cursor=cursor, limit=PAGE)
+    if cursor and not gallery.items:  # the last of that part have just left
+        cursor, gallery = None, await queries.gallery_of(ref, links=links, limit=PAGE)
     return {
         "kind": type_view(ref.type),
         "entity": await queries.get_entity(ref, links),
         "images": gallery.items,
         "total": gallery.total,
         "next": gallery.next,
+        "cursor": cursor,
+        "view": view or view_of(request),
         "missing_alt": sum(not image.alt_text and not image.decorative for image in gallery.items),
         "can_edit": _can_edit(request),
     }
@@ -91,15 +112,26 @@ def _url(request: AnyRequest, ref: EntityRef) -> str:
     return request.app.route_reverse("gallery:show", type=ref.type, id=ref.id)
 
 
+def _back(request: AnyRequest, ref: EntityRef) -> str:
+    """To where in the gallery a plain form was sent from."""
+    url = _url(request, ref)
+    left = left_at(request, url)
+    return f"{url}?{urlencode(left)}" if left else url
+
+
 @get("/entities/{type:str}/{id:str}/grid", name="gallery:grid", include_in_schema=False, **permit("viewer"))
-async def grid(request: AnyRequest, links: TheLinks, type: PathText, id: PathText) -> Template:
-    return await page(request, "gallery/_grid.html", **await _gallery_context(request, parse_ref(type, id), links))
+async def grid(request: AnyRequest, links: TheLinks, type: PathText, id: PathText, cursor: Cursor = None) -> Template:
+    context = await _gallery_context(request, parse_ref(type, id), links, cursor)
+    return await page(request, "gallery/_grid.html", **context)
 
 
-async def _after_change(request: AnyRequest, ref: EntityRef, links: Links, toast: Toast | None = None) -> Response[Any]:
+async def after_change(
+    request: AnyRequest, ref: EntityRef, links: Links, toast: Toast | None = None, view: str | None = None
+) -> Response[Any]:
     """The gallery's grid for htmx, the gallery for a form."""
-    context = await _gallery_context(request, ref, links) if is_htmx(request) else {}
-    return await after(request, "gallery/_grid.html", to=_url(request, ref), toast=toast, counts=True, **context)
+    cursor = cursor_shown(request)
+    context = await _gallery_context(request, ref, links, cursor, view) if is_htmx(request) else {}
+    return await after(request, "gallery/_grid.html", to=_back(request, ref), toast=toast, counts=True, **context)
 
 
 @post(
@@ -153,8 +185,10 @@ async def upload(
         {"filename": each.filename, "message": each.error.message} for each in outcomes if each.error is not None
     ]
     if refused:
-        return await _show(request, ref, settings, links, refused=refused)
-    return redirect(request, _url(request, ref), toast=Toast(_added(len(files))))
+        left = left_at(request, _url(request, ref))
+        flow = await flow_of(request, ref, left.get("q", ""), left.get("missing", ""), left.get("sort", ""))
+        return await _show(request, ref, settings, links, refused=refused, flow=flow)
+    return redirect(request, _back(request, ref), toast=Toast(_added(len(files))))
 
 
 def _added(count: int) -> str:
@@ -163,11 +197,12 @@ def _added(count: int) -> str:
 
 async def _cards(request: AnyRequest, ids: bytes, links: Links) -> Response[str]:
     context = await shell_context(request)
+    of_card = {"can_edit": True, "edit": False, "view": view_of(request)}
     html = ""
     for image in [await queries.find_image(parse_image_id(each), links) for each in json.loads(ids)]:
         if image is None:
             continue
-        html += render(request, "gallery/_card.html", context | {"image": image, "can_edit": True, "edit": False})
+        html += render(request, "gallery/_card.html", context | {"image": image} | of_card)
         for alike in await lookalikes_of(parse_image_id(image.id), links, but_copies=True, limit=1):
             html += render(request, "gallery/_lookalike.html", context | {"image": image, "alike": alike})
     return Response(html, status_code=201, media_type="text/html")
@@ -180,7 +215,8 @@ async def card(request: AnyRequest, links: TheLinks, id: PathText, edit: FromQue
 
 async def _card(request: AnyRequest, links: Links, id: str, *, edit: bool = False) -> Template:
     image = await queries.get_image(parse_image_id(id), links)
-    return await page(request, "gallery/_card.html", image=image, can_edit=_can_edit(request), edit=edit)
+    context = {"can_edit": _can_edit(request), "edit": edit, "view": view_of(request)}
+    return await page(request, "gallery/_card.html", image=image, **context)
 
 
 async def _form(request: AnyRequest) -> dict[str, str]:
@@ -201,11 +237,12 @@ async def describe(request: AnyRequest, links: TheLinks, actor: TheActor, id: Pa
     return await after(
         request,
         "gallery/_card.html",
-        to=_url(request, image.entity),
+        to=_back(request, image.entity),
         toast="Text saved",
         image=image,
         can_edit=True,
         edit=False,
+        view=view_of(request),
     )
 
 
@@ -225,28 +262,7 @@ def _words(form: dict[str, str]) -> dict[str, Any]:
 async def make_primary(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
     image = await queries.get_image(parse_image_id(id), links)
     await service.change_image(parse_image_id(id), {"is_primary": True}, actor=actor)
-    return await _after_change(request, image.entity, links, Toast("This picture is now the primary one"))
-
-
-@post("/images/{id:str}/move", name="gallery:move", include_in_schema=False, status_code=200, **permit("editor"))
-async def move(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
-    image = await queries.get_image(parse_image_id(id), links)
-    await service.move_image(parse_image_id(id), (await _form(request)).get("direction", ""), actor=actor)
-    return await _after_change(request, image.entity, links)
-
-
-@post(
-    "/entities/{type:str}/{id:str}/order",
-    name="gallery:reorder",
-    include_in_schema=False,
-    status_code=200,
-    **permit("editor"),
-)
-async def reorder(request: AnyRequest, links: TheLinks, actor: TheActor, type: PathText, id: PathText) -> Response[Any]:
-    ref = parse_ref(type, id)
-    ids = [parse_image_id(each) for each in (await read_form_lists(request)).get("ids", [])]
-    await service.reorder_gallery(ref, ids, actor=actor)
-    return await _after_change(request, ref, links, Toast("Order saved"))
+    return await after_change(request, image.entity, links, Toast("This picture is now the primary one"))
 
 
 @post(
@@ -258,22 +274,23 @@ async def trash_image(
     image = await queries.get_image(parse_image_id(id), links)
     await disposal.trash_image(parse_image_id(id), actor=actor, deletes_per_hour=settings.deletes_per_hour)
     undo = request.app.route_reverse("gallery:restore", id=image.id)
-    return await _after_change(request, image.entity, links, Toast("1 picture moved to the trash", undo))
+    return await after_change(request, image.entity, links, Toast("1 picture moved to the trash", undo))
 
 
 @post("/images/{id:str}/restore", name="gallery:restore", include_in_schema=False, status_code=200, **permit("editor"))
 async def restore(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
     await disposal.restore_image(parse_image_id(id), actor=actor)
     image = await queries.get_image(parse_image_id(id), links)
-    return await _after_change(request, image.entity, links, Toast("Restored to its place"))
+    return await after_change(request, image.entity, links, Toast("Restored to its place"))
 
 
 @post("/images/{id:str}/retry", name="gallery:retry", include_in_schema=False, status_code=200, **permit("editor"))
 async def retry(request: AnyRequest, links: TheLinks, actor: TheActor, id: PathText) -> Response[Any]:
     await service.retry_image(parse_image_id(id), actor=actor)
     image = await queries.get_image(parse_image_id(id), links)
-    back = _url(request, image.entity)
-    return await after(request, "gallery/_card.html", to=back, image=image, can_edit=True, edit=False)
+    back = _back(request, image.entity)
+    of_card = {"can_edit": True, "edit": False, "view": view_of(request)}
+    return await after(request, "gallery/_card.html", to=back, image=image, **of_card)
 
 
 @post("/images/{id:str}/delete", name="gallery:delete", include_in_schema=False, **permit("editor"))
@@ -286,27 +303,6 @@ async def delete(
     return redirect(request, request.app.route_reverse("gallery:trash"), toast=Toast("1 picture deleted for good"))
 
 
-@get("/trash", name="gallery:trash", include_in_schema=False, **permit("viewer"))
-async def trash(request: AnyRequest, settings: TheSettings, links: TheLinks, cursor: Cursor = None) -> Template:
-    found = await queries.trashed_images(links=links, cursor=cursor, limit=50)
-    now = dt.datetime.now(dt.UTC)
-    pinned = await holds.invoices_by_image(parse_image_id(image.id) for image, _ in found.items)
-    items = [
-        {
-            "image": image,
-            "entity_name": name,
-            "days_left": _days_left(image.trashed_at, settings.trash_days, now),
-            "pinned_on": pinned.get(parse_image_id(image.id), []),
-        }
-        for image, name in found.items
-    ]
-    return await page(request, "gallery/trash.html", items=items, total=found.total, next=found.next)
-
-
-def _days_left(trashed_at: dt.datetime | None, days: int, now: dt.datetime) -> int:
-    return max(0, days - (now - trashed_at).days) if trashed_at else days
-
-
 router = Router(
     "/",
     route_handlers=[
@@ -316,12 +312,9 @@ router = Router(
         card,
         describe,
         make_primary,
-        move,
-        reorder,
         trash_image,
         restore,
         retry,
         delete,
-        trash,
     ],
 )

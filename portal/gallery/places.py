@@ -1,19 +1,22 @@
 """Places in a gallery and its one primary image: kept dense and single, under the gallery's lock.
 
 Every verb that changes a gallery first locks the entity's row, so changes of one gallery queue up and never deadlock;
-different galleries do not meet. Only an invoice's pin needs several: those it locks in the order of their rows.
+different galleries do not meet. Only an invoice's pin and a picture that moves need several: those are locked in the order
+of their rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from portal import database
 from portal.entities.kinds import EntityRef
 from portal.errors import Conflict, NoSuchEntity, NotFound
 
+_OWNER: Final = "SELECT e.pk, e.type, e.id FROM entity e JOIN image i ON i.entity = e.pk WHERE i.id = $1"
 _SHOWN_BY: Final = """
     SELECT $1::bigint AS pk
     UNION SELECT item.pk FROM invoice_line JOIN entity AS item ON item.type = 'inventory_items' AND item.id = invoice_line.item
@@ -61,15 +64,28 @@ async def lock_invoice(ref: EntityRef) -> LockedGallery:
 
 
 async def lock_gallery_of(image_id: UUID) -> LockedGallery:
-    """The gallery that this image is in (trash included). Raises NotFound."""
-    row = await database.fetch_row(
-        """SELECT e.pk, e.type, e.id FROM entity e JOIN image i ON i.entity = e.pk
-           WHERE i.id = $1 FOR NO KEY UPDATE OF e""",
-        image_id,
+    """The gallery that this image is in (trash included). Raises NotFound; Conflict when it is being moved just now."""
+    owner = await database.fetch_row(f"{_OWNER} FOR NO KEY UPDATE OF e", image_id)
+    # asked again under the lock: whoever held it before may have deleted the picture, or moved it
+    while (is_in := await database.fetch_value("SELECT entity FROM image WHERE id = $1", image_id)) is not None:
+        if owner is not None and owner["pk"] == is_in:
+            return _locked(owner)
+        # never waited for: the gallery that it has left is ours still, and somebody may wait for that
+        owner = await database.fetch_row(f"{_OWNER} FOR NO KEY UPDATE OF e SKIP LOCKED", image_id)
+        if owner is None:
+            raise Conflict("This picture is being moved to another gallery at this very moment. Try again.")
+    raise NotFound("There is no picture with this id.")
+
+
+async def lock_galleries(pks: Iterable[int]) -> dict[int, LockedGallery]:
+    """Several by their rows, in whose order they are locked; those that are gone are not among them."""
+    rows = await database.fetch(
+        "SELECT pk, type, id FROM entity WHERE pk = ANY($1::bigint[]) ORDER BY pk FOR NO KEY UPDATE", list(set(pks))
     )
-    # asked again under the lock: whoever held it before may have deleted the picture
-    if row is None or not await database.fetch_value("SELECT EXISTS (SELECT 1 FROM image WHERE id = $1)", image_id):
-        raise NotFound("There is no picture with this id.")
+    return {row["pk"]: _locked(row) for row in rows}
+
+
+def _locked(row: Mapping[str, Any]) -> LockedGallery:
     return LockedGallery(row["pk"], EntityRef(row["type"], row["id"]))
 
 

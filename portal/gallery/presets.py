@@ -31,6 +31,12 @@ async def presets_in_force() -> dict[str, Preset]:
     return presets_with(await changes_in_force())
 
 
+async def print_box() -> tuple[int, int]:
+    """In pixels: a picture that fills neither side of it is too small for print."""
+    preset = (await presets_in_force())["print"]
+    return preset.width, preset.height
+
+
 def without_defaults(changes: Changes) -> dict[str, Measure]:
     """As sets of renditions note it: a preset that is again what the code says is no change."""
     return {

@@ -118,28 +118,6 @@ async def list_images(
     return Page(images, total, encode_cursor([images[-1].id]) if len(rows) > limit else None)
 
 
-async def trashed_images(*, links: Links, cursor: str | None, limit: int) -> Page[tuple[ImageView, str]]:
-    """Images in the trash with their entity's name, the last thrown away first."""
-    after = decode_cursor(cursor, [str])
-    in_trash = Image.trashed_at.is_not_null()
-    wanted = in_trash
-    if after:
-        moment = await Image.select(Image.trashed_at).where(Image.id == parse_image_id(after[0])).first()
-        wanted = in_trash & (Image.trashed_at <= moment["trashed_at"]) & (Image.id != after[0]) if moment else in_trash
-    rows = (
-        await Image.select(*IMAGE_COLUMNS, *OWNER_COLUMNS, Image.entity.name.as_alias("entity_name"))
-        .where(wanted)
-        .order_by(Image.trashed_at, Image.id, ascending=False)
-        .limit(limit + 1)
-    )
-    found = [
-        (image_view(row, EntityRef(row["entity_type"], row["entity_id"]), links), str(row["entity_name"]))
-        for row in rows[:limit]
-    ]
-    following = encode_cursor([found[-1][0].id]) if len(rows) > limit else None
-    return Page(found, await _count(in_trash), following)
-
-
 async def neighbours_of(image: ImageView) -> tuple[str | None, str | None]:
     """The ids before and after this one in its gallery."""
     rows = await database.fetch(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import structlog
 
 from portal import database
-from portal.errors import FileRefused, Gone, NotFound
+from portal.errors import Conflict, FileRefused, Gone, NotFound
 from portal.gallery import places
 from portal.gallery.disposal import keys_of_set, purge_after_commit
 from portal.gallery.holds import is_kept
@@ -27,6 +29,9 @@ from portal.storage.keys import original_key, rendition_key
 from portal.storage.store import Store
 
 log = structlog.get_logger()
+
+_TRIES: Final = 20
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +75,37 @@ async def render_all(image_id: UUID, *, store: Store, pool: RenderPool) -> None:
         return
     items = [(_key(wanted, each.name), each.data) for each in rendered]
     await store.put_many(items)
-    if not await _finish(wanted, rendered, data_url(placeholder.data)) and not await _is_live(wanted):
-        # deleted, or wanted differently by now: another job makes that, and nobody else knows of these objects
-        async with database.transaction():
-            await purge_after_commit([key for key, _ in items])
+    if not await _while_it_moves(lambda: _finish(wanted, rendered, data_url(placeholder.data))):
+        await _while_it_moves(lambda: _let_go(wanted, [key for key, _ in items]))
+
+
+async def _while_it_moves(step: Callable[[], Awaitable[T]]) -> T:
+    """Tried anew where the picture is just being moved: nobody else knows of these objects. Each try waits for the gallery that
+    it has come to."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(Conflict):
+            return await step()
+    return await step()
+
+
+async def _let_go(wanted: Wanted, keys: list[str]) -> None:
+    """Deleted, moved or wanted differently by now: another job makes that, and nobody else knows of these objects."""
+    async with database.transaction():
+        with contextlib.suppress(NotFound):
+            await places.lock_gallery_of(wanted.image_id)  # else it might come back to these keys while we look
+        if not await _is_live(wanted):
+            await purge_after_commit(keys)
 
 
 async def _is_live(wanted: Wanted) -> bool:
     """Has another run of the same job let this very set live, before something else was wanted? It may be kept since."""
-    is_shown = await database.fetch_value(
-        "SELECT EXISTS (SELECT 1 FROM image WHERE id = $1 AND renditions ->> 'of' = $2)", wanted.image_id, wanted.of
+    row = await database.fetch_row(
+        "SELECT renditions ->> 'of' AS of, type FROM image JOIN entity ON pk = entity WHERE image.id = $1",
+        wanted.image_id,
     )
-    return is_shown or await is_kept(wanted.image_id, wanted.of)
+    if row is None or row["type"] != wanted.entity_type:
+        return False
+    return row["of"] == wanted.of or await is_kept(wanted.image_id, wanted.of)
 
 
 def _key(wanted: Wanted, name: str) -> str:
@@ -119,7 +143,7 @@ async def _finish(wanted: Wanted, rendered: list[Rendered], placeholder: str) ->
             wanted.version,
             wanted.rendering,
         )
-        if row is None:
+        if row is None or gallery.ref.type != wanted.entity_type:
             return False
         await database.execute(
             """UPDATE image SET renditions = $2::jsonb, placeholder = $3, status = 'ready', error = NULL,

@@ -235,7 +235,7 @@ async def _queue_batch(pictures: Pictures, run: _Run, place: Place) -> None:
     async with database.transaction():
         ids = await _next_ids(pictures, UUID(run.after))
         taken = await _held(ids)
-        versions = await _want_anew(taken, bump=pictures.which != "missing" and not pictures.failed)
+        versions = await want_anew(taken, bump=pictures.which != "missing" and not pictures.failed)
         payloads = [{"image": str(each), "version": version} for each, version in versions.items()]
         await enqueue_many(RENDER, payloads, priority=BULK)
         if pictures.failed:
@@ -277,7 +277,7 @@ async def _held(ids: list[UUID]) -> list[UUID]:
     return taken
 
 
-async def _want_anew(ids: Collection[UUID], *, bump: bool) -> dict[UUID, int]:
+async def want_anew(ids: Collection[UUID], *, bump: bool) -> dict[UUID, int]:
     """With the version of the bytes. A set that is current, but wanted otherwise, needs a new number; so does a whole one."""
     rows = await database.fetch(
         f"""UPDATE image SET rendering = rendering + CASE WHEN $2 OR {_IS_CURRENT} THEN 1 ELSE 0 END,

@@ -33,6 +33,7 @@ from portal.tables import Image
 log = structlog.get_logger()
 
 RENDER: Final = "render"
+_JSON_COLUMNS: Final = frozenset({"attributes", "edits"})
 CROWD: Final = 12  # pictures of one sender that wait in one gallery; those beyond are bulk
 
 
@@ -84,10 +85,14 @@ async def _refuse_early(ref: EntityRef, received: ReceivedPicture, fields: Pictu
         await refuse_duplicate(row["pk"], received.sha256)
 
 
-async def refuse_duplicate(entity: int, sha256: str) -> None:
-    """Raises Duplicate when a picture of this gallery has the same bytes; the trash does not count."""
+async def refuse_duplicate(entity: int, sha256: str, *, besides: UUID | None = None) -> None:
+    """Raises Duplicate when a picture of this gallery, `besides` this one, has the same bytes; the trash does not count."""
     there = await database.fetch_value(
-        "SELECT id FROM image WHERE entity = $1 AND sha256 = $2 AND trashed_at IS NULL LIMIT 1", entity, sha256
+        """SELECT id FROM image WHERE entity = $1 AND sha256 = $2 AND trashed_at IS NULL AND id IS DISTINCT FROM $3
+           LIMIT 1""",
+        entity,
+        sha256,
+        besides,
     )
     if there is not None:
         raise Duplicate("Already in this gallery: the two files are the same, byte for byte.", image_id=str(there))
@@ -201,8 +206,8 @@ async def _apply(gallery: places.LockedGallery, row: dict[str, Any], changes: di
         if not primary:
             raise Conflict("One picture of a gallery is always the primary one. Make another one primary instead.")
         await _become_primary(gallery, row, actor)
-    before = {name: _plain(row[name]) for name in changes}
-    after = {name: _plain(value) for name, value in changes.items()}
+    before = {name: _told(name, row[name]) for name in changes}
+    after = {name: _told(name, value) for name, value in changes.items()}
     if before == after:
         return
     if any(before.get(name) != after.get(name) for name in ("focal_x", "focal_y", "edits")):
@@ -221,6 +226,11 @@ def check_edits(changes: Mapping[str, Any], size: tuple[int, int]) -> None:
         check_size(edits_of(_plain(changes.get("edits"))), size)
     except ValueError as error:
         raise FormError({"edits": str(error)}) from error
+
+
+def _told(column: str, value: Any) -> Any:
+    """What a person has written stays a text, also where it reads as JSON."""
+    return _plain(value) if column in _JSON_COLUMNS else value
 
 
 def _plain(value: Any) -> Any:
@@ -266,29 +276,6 @@ async def reorder_gallery(ref: EntityRef, ids: list[UUID], *, actor: Actor) -> N
             before={"ids": [str(each) for each in before]},
             after={"ids": [str(each) for each in ids]},
         )
-
-
-_STEPS: Final = {
-    "first": lambda place, last: 0,
-    "earlier": lambda place, last: max(place - 1, 0),
-    "later": lambda place, last: min(place + 1, last),
-    "last": lambda place, last: last,
-}
-
-
-async def move_image(image_id: UUID, direction: str, *, actor: Actor) -> None:
-    """One step earlier or later, or to an end: `first`, `earlier`, `later`, `last`. Raises NotFound, Conflict."""
-    if direction not in _STEPS:
-        raise Conflict("A picture moves first, earlier, later or last.")
-    async with database.transaction():
-        gallery = await places.lock_gallery_of(image_id)
-        ids = await places.ids_in_order(gallery)
-        if image_id not in ids:
-            raise Conflict("This picture is in the trash. Restore it first.")
-        place = ids.index(image_id)
-        target = _STEPS[direction](place, len(ids) - 1)
-        ids.insert(target, ids.pop(place))
-        await reorder_gallery(gallery.ref, ids, actor=actor)
 
 
 async def retry_image(image_id: UUID, *, actor: Actor) -> None:

@@ -14,6 +14,7 @@ from portal.errors import NotFound
 from portal.gallery.disposal import PURGE
 from portal.gallery.renditions import fail_image, render_all
 from portal.gallery.service import RENDER
+from portal.gallery.trash import trash_tasks
 from portal.imaging.pool import RenderPool
 from portal.jobs.keeping import refuse_while_kept
 from portal.jobs.progress import Later
@@ -32,6 +33,7 @@ def gallery_tasks(store: Store, pool: RenderPool, cache: Cache | None = None) ->
     return {
         RENDER: Task(partial(render_renditions, store=store, pool=pool), give_up=give_up_rendering, is_patient=True),
         PURGE: Task(partial(purge_or_wait, store=store, cache=cache), is_patient=True),
+        **trash_tasks(),
     }
 
 
@@ -93,8 +95,11 @@ async def purge_objects(payload: dict[str, Any], *, store: Store, cache: Cache |
     while await database.fetch_value("SELECT EXISTS (SELECT FROM object_purge)"):
         async with database.transaction():
             await refuse_while_kept()
-            # read only now: what a restore has just brought back is not noted any more
-            rows = await database.fetch("SELECT pk, key FROM object_purge ORDER BY pk LIMIT $1", PURGE_AT_ONCE)
+            # read only now: what a restore has just brought back is not noted any more; and held, lest what comes back to
+            # this key meanwhile (a picture that was moved there and back) be taken away
+            rows = await database.fetch(
+                "SELECT pk, key FROM object_purge ORDER BY pk LIMIT $1 FOR UPDATE", PURGE_AT_ONCE
+            )
             await store.delete(row["key"] for row in rows)
             if cache is not None:
                 await _forget_cached([row["key"] for row in rows], cache)

@@ -80,6 +80,13 @@ async def received(
             yield upload
 
 
+def picture_of(file: ReceivedFile) -> ReceivedPicture:
+    """Raises what reading it had found."""
+    if file.refused is not None:
+        raise file.refused
+    return ReceivedPicture(file.path, file.filename, file.bytes, file.sha256)
+
+
 async def add_file(
     ref: EntityRef,
     file: ReceivedFile,
@@ -94,12 +101,9 @@ async def add_file(
     priority: int = USUAL,
 ) -> UUID:
     """Raises what `add_image` raises, and what reading the file had found."""
-    if file.refused is not None:
-        raise file.refused
-    picture = ReceivedPicture(file.path, file.filename, file.bytes, file.sha256)
     return await add_image(
         ref,
-        picture,
+        picture_of(file),
         fields,
         rules=rules_of(settings, ref.type),
         store=store,
@@ -123,11 +127,9 @@ async def replace_with(
     revision: int | None = None,
 ) -> bool:
     """False when these are the bytes it has. Raises what `replace_file` raises, and what reading the file had found."""
-    if file.refused is not None:
-        raise file.refused
     return await replace_file(
         UUID(image.id),
-        ReceivedPicture(file.path, file.filename, file.bytes, file.sha256),
+        picture_of(file),
         rules=rules_of(settings, image.entity.type),
         store=store,
         pool=pool,

@@ -177,7 +177,7 @@ async def _wants(image_id: UUID, received: ReceivedPicture, allow_duplicate: boo
         return False  # also with an old revision: a PUT that is sent again, because its answer was lost, did its work
     refuse_stale(row, revision)
     if not allow_duplicate:
-        await refuse_duplicate(row["entity"], received.sha256)
+        await refuse_duplicate(row["entity"], received.sha256, besides=image_id)  # it may have got them just now
     return True
 
 

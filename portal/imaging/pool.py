@@ -30,6 +30,7 @@ VERIFY_NICE = 5  # before renditions (10), behind the server's own loop (0)
 VERIFY_CPU_SECONDS = 10
 VERIFY_PATIENCE = 30  # seconds for which somebody's upload may wait for a child
 START_SECONDS = 30  # 0.2 on an idle machine
+LAST_BREATH = 3  # seconds from the end of a child's pipe to its death; on a busy machine
 VERIFICATION, RENDITIONS, ON_DEMAND = range(3)  # priorities
 RENDER_PATIENCE = 3  # a rendition may take so many times the CPU and the wall time of a verification
 _ROOT = Path(__file__).resolve().parents[2]
@@ -252,8 +253,7 @@ class _Lane:
             self._bury(child)
             raise
         except (ConnectionError, asyncio.IncompleteReadError, ValueError):
-            self._bury(child)
-            code = await child.process.wait()
+            code = await self._end_of(child)
             raise _death_of(code) from RuntimeError(f"decoding child ended with {code}")
         except BaseException:  # cancelled: the child is in the middle of a picture that nobody wants any more
             self._bury(child)
@@ -276,6 +276,16 @@ class _Lane:
             self._bury(child)
         else:
             self._idle.append(child)
+
+    async def _end_of(self, child: _Child) -> int:
+        """What it died of. Its own death is waited for before it is killed: its pipe closes a little earlier."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_BREATH):
+                    await child.process.wait()
+        finally:
+            self._bury(child)
+        return await child.process.wait()
 
     def _bury(self, child: _Child) -> None:
         child.kill()

@@ -39,6 +39,7 @@ KINDS: Final[Mapping[str, tuple[str, Repair]]] = {
     "no_job": ("a picture that waits and that no job renders", "queue"),
     "job_past_lease": ("a job that stands still", "none"),
     "counter_mismatch": ("a counter that differs from counting", "recount"),
+    "tally_mismatch": ("a gallery's tally that differs from counting", "recount"),
     "audit_chain": ("a break in the audit's chain", "none"),
 }
 

@@ -18,6 +18,7 @@ from portal.integrity.rows import (
     images_without_job,
     jobs_past_lease,
     wrong_counters,
+    wrong_tallies,
 )
 from portal.integrity.strays import check_objects
 from portal.storage.store import MARKER, Store
@@ -32,6 +33,7 @@ ROW_CHECKS: Final[Mapping[str, RowCheck]] = {
     "job_past_lease": jobs_past_lease,
     "no_job": images_without_job,
     "counter_mismatch": wrong_counters,
+    "tally_mismatch": wrong_tallies,
     "audit_chain": breaks_in_audit,
 }
 PATIENCE: Final = 600.0  # seconds that one statement over all rows may take

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
-from typing import Final
 from uuid import UUID
 
 from portal import database
@@ -14,8 +12,6 @@ from portal.gallery.disposal import keys_of, keys_of_set, version_keys_of, versi
 from portal.gallery.holds import pinned_sets_of
 from portal.storage.keys import TEMP, ParsedKey, parse_key
 from portal.storage.store import ObjectEntry
-
-AT_ONCE: Final = 1000
 
 
 def is_temporary(entry: ObjectEntry) -> bool:
@@ -26,12 +22,6 @@ def older_than(entries: Iterable[ObjectEntry], grace: timedelta, now: datetime |
     """Whoever is younger may still get its row."""
     limit = (now or datetime.now(UTC)) - grace
     return (entry for entry in entries if entry.modified_at <= limit)
-
-
-def in_chunks(entries: Iterable[ObjectEntry], size: int = AT_ONCE) -> Iterator[list[ObjectEntry]]:
-    iterator = iter(entries)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 async def orphaned_of(entries: Sequence[ObjectEntry]) -> list[ObjectEntry]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from portal import database
-from portal.errors import FileRefused, NotFound
+from portal.errors import Conflict, FileRefused, NotFound
 from portal.gallery import places
 from portal.gallery.views import decoded, rendition_of
 from portal.imaging.pool import RenderPool
@@ -81,7 +81,10 @@ async def check_pictures(eyes: Eyes, *, after: UUID = FIRST) -> AsyncIterator[Lo
         for image_id, promised in found.items():
             try:
                 looked = await _look_at_one(image_id, promised, eyes)
-            except TimeoutError:  # somebody has been at its gallery for longer than we wait: that proves nothing
+            except (
+                TimeoutError,
+                Conflict,
+            ):  # its gallery was held for longer than we wait, or it moves: that proves nothing
                 looked = Looked(image_id, 0, 0, [])
             yield looked
         after = ids[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portal import database
 from portal.gallery.counters import counter_mismatches
+from portal.gallery.tallies import tally_mismatches
 from portal.gallery.tasks import forgotten_images
 from portal.integrity.findings import Finding
 
@@ -53,6 +54,20 @@ async def jobs_past_lease() -> list[Finding]:
 async def images_without_job() -> list[Finding]:
     detail = "waits for renditions, and no job makes them"
     return [Finding("no_job", None, str(image_id), detail) for image_id in await forgotten_images()]
+
+
+async def wrong_tallies() -> list[Finding]:
+    return [
+        Finding(
+            "tally_mismatch",
+            str(each.ref),
+            None,
+            each.detail,
+            each.ref.type,
+            {"expected": each.counted, "found": each.kept},
+        )
+        for each in await tally_mismatches()
+    ]
 
 
 async def wrong_counters() -> list[Finding]:

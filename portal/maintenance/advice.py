@@ -13,7 +13,7 @@ from uuid import UUID
 from portal import database
 from portal.entities.kinds import EntityRef
 from portal.errors import FormError
-from portal.gallery.presets import presets_in_force
+from portal.gallery.presets import print_box
 from portal.gallery.prints import mm
 from portal.gallery.queries import IMAGE_COLUMNS
 from portal.gallery.views import ImageView, image_view
@@ -124,12 +124,6 @@ async def count_small() -> Advice:
         *await print_box(),
     )
     return Advice(total)
-
-
-async def print_box() -> tuple[int, int]:
-    """In pixels."""
-    preset = (await presets_in_force())["print"]
-    return preset.width, preset.height
 
 
 async def small_prints(

@@ -13,7 +13,8 @@ from litestar.response import Stream, Template
 
 from portal.accounts.guards import permit
 from portal.errors import FormError, NotFound
-from portal.maintenance.advice import heavy_originals, print_box, silent_galleries, small_prints
+from portal.gallery.presets import print_box
+from portal.maintenance.advice import heavy_originals, silent_galleries, small_prints
 from portal.maintenance.advice_report import AdviceReport, advice_report
 from portal.maintenance.advice_tables import HEADERS, rows_of
 from portal.maintenance.advice_twins import TwinFinder, twins

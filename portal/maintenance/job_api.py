@@ -15,6 +15,7 @@ from portal.audit.actors import Actor
 from portal.backups.kinds import BACKUP_PRUNE, RESTORE
 from portal.errors import FormError
 from portal.gallery.rerender import Pictures, start_rerender
+from portal.gallery.trash import EMPTY_TRASH
 from portal.jobs.control import cancel_job, retry_job
 from portal.jobs.pauses import Pause, pause, pauses, resume
 from portal.jobs.progress import STATES, JobView, get_job, list_jobs
@@ -87,7 +88,7 @@ async def retry(request: Http, actor: TheActor, id: PathText) -> Response[bytes]
 async def tried_again(request: Http, id: str, actor: Actor) -> UUID:
     """The new job. What asks for the password before it begins asks for it here, too. Raises Forbidden, NotFound, Conflict."""
     job_id = read_job_id(id)
-    if (await get_job(job_id)).kind in (RESTORE, BACKUP_PRUNE):
+    if (await get_job(job_id)).kind in (RESTORE, BACKUP_PRUNE, EMPTY_TRASH):
         refuse_unconfirmed(request)
     return await retry_job(job_id, known_kinds(request), actor=actor)
 

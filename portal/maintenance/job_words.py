@@ -12,6 +12,8 @@ KINDS: Final = {
     "render": "Renditions",
     "purge": "Removal of deleted files",
     "rerender": "Make renditions again",
+    "trash_restore": "Restore out of the trash",
+    "trash_empty": "Deletion out of the trash",
     "cleanup": "Clean-up",
     "check": "Full check",
     "recheck": "Re-check of findings",
@@ -28,6 +30,7 @@ KINDS: Final = {
     "backup_verify": "Verification of a backup",
     "backup_prune": "Removal of old backups",
     "restore": "Restore from a backup",
+    "texts": "Texts out of a CSV",
     "drill": "Drill: a restore into scratch",
 }
 _REASONS: Final = {
@@ -42,6 +45,11 @@ _REASONS: Final = {
 _RESULTS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
     "rerender": (("pictures", "picture", "pictures"), ("failed", "failed", "failed")),
     "preset": (("pictures", "picture", "pictures"), ("failed", "failed", "failed")),
+    "trash_restore": (("restored", "picture restored", "pictures restored"),),
+    "trash_empty": (
+        ("deleted", "picture deleted for good", "pictures deleted for good"),
+        ("kept", "stays", "stay"),
+    ),
     "check": (
         ("pictures", "picture read", "pictures read"),
         ("findings", "finding", "findings"),
@@ -69,6 +77,10 @@ _RESULTS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("removed", "backup removed", "backups removed"),
         ("unfinished", "unfinished", "unfinished"),
         ("objects", "object freed", "objects freed"),
+    ),
+    "texts": (
+        ("changed", "picture changed", "pictures changed"),
+        ("refused", "line left out", "lines left out"),
     ),
     "drill": (("pictures", "picture proven", "pictures proven"), ("lost", "lost before", "lost before")),
     "audit_verify": (

@@ -24,7 +24,7 @@ from portal.maintenance.repair_objects import adopt, repair_object
 from portal.maintenance.repair_originals import repair_original
 from portal.maintenance.repair_renditions import repair_rendition
 from portal.maintenance.repair_room import Outcome, Room, refused
-from portal.maintenance.repair_rows import repair_counter, repair_order, repair_primary, repair_queue
+from portal.maintenance.repair_rows import repair_counter, repair_order, repair_primary, repair_queue, repair_tally
 from portal.settings import Settings
 from portal.storage.store import Store
 
@@ -46,6 +46,7 @@ VERBS: Final[dict[str, Verb]] = {
     "stray_temp_file": repair_object,
     "orphaned_object": repair_object,
     "counter_mismatch": repair_counter,
+    "tally_mismatch": repair_tally,
 }
 _NOT_OURS: Final = {
     "unmounted_root": "Mount the disk for pictures, then check again.",

@@ -11,6 +11,7 @@ from portal.errors import NotFound
 from portal.gallery import places
 from portal.gallery.counters import counter_mismatches, recount
 from portal.gallery.service import RENDER
+from portal.gallery.tallies import retally, tally_mismatches
 from portal.gallery.tasks import forgotten_images
 from portal.integrity.findings import FindingView
 from portal.jobs.queue import enqueue
@@ -19,6 +20,7 @@ from portal.maintenance.repair_room import Outcome, Room, gone, settle
 ORDER: Final = "The pictures stand in the same order, without a gap."
 PRIMARY: Final = "The first picture that is ready became the primary one."
 RECOUNTED: Final = "All that is stored was counted again."
+TALLIED: Final = "Its pictures were counted again."
 QUEUED: Final = "A job was queued that renders it."
 
 
@@ -85,6 +87,20 @@ async def repair_queue(finding: FindingView, room: Room) -> Outcome:
         payload = {"image": str(image_id), "version": forgotten[image_id]}
         await enqueue(RENDER, payload, dedupe=f"render {image_id}")
         return await settle(finding, "queue", QUEUED, room, ("image", str(image_id)))
+
+
+async def repair_tally(finding: FindingView, room: Room) -> Outcome:
+    async with database.transaction():
+        try:
+            gallery = await places.lock_gallery(_gallery_of(finding))
+        except NotFound:
+            return gone("recount")
+        if not await tally_mismatches(gallery):
+            return gone("recount")
+        if room.dry_run:
+            return Outcome("planned", "recount", TALLIED)
+        await retally(gallery)
+        return await settle(finding, "recount", TALLIED, room, ("entity", str(gallery.ref)), before=finding.evidence)
 
 
 async def repair_counter(finding: FindingView, room: Room) -> Outcome:

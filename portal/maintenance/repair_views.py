@@ -64,6 +64,7 @@ WORDS: Final[Mapping[str, Words]] = {
         "Job stands still", "Worker away", "warn", "A worker took it and is not heard of any more."
     ),
     "counter_mismatch": Words("Wrong counter", "Statistics", "", "A counter differs from counting."),
+    "tally_mismatch": Words("Wrong tally", "Gallery", "", "What lists say of it differs from counting its pictures."),
     "audit_chain": Words("Break in the audit", "Look into it", "bad", "The chain of the audit has a break."),
 }
 # Of each repair: what the button says, and what it will do.
@@ -109,7 +110,6 @@ class Group:
     kind: str
     words: Words
     count: int
-    is_repairable: bool
     lines: list[FindingLine]
 
 
@@ -154,7 +154,6 @@ async def findings_panel(
             each,
             _words(each),
             counted.get(each, 0),
-            each in VERBS,
             [await _line(one, pictures.get(one.image_id or ""), settings) for one in found],
         )
         for each, found in shown.items()

@@ -1,38 +1,35 @@
-"""What needs me today, and the search over everything."""
+"""What needs me today, and the style guide."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from litestar import Request, Router, get
-from litestar.params import FromQuery
+from litestar import Router, get
 from litestar.response import Template
 
 from portal.accounts.guards import permit
-from portal.entities.queries import plain_query
-from portal.overview.queries import overview_of_today, search_everything
-from portal.web.parameters import TheLinks
-from portal.web.rendering import page
+from portal.gallery.coverage_pages import MEASURES
+from portal.overview.queries import overview_of_today
+from portal.web.parameters import TheActor, TheLinks
+from portal.web.rendering import AnyRequest, page
 
 
 @get("/", name="overview:show", **permit("viewer"), include_in_schema=False)
-async def show(request: Request[Any, Any, Any], links: TheLinks) -> Template:
+async def show(request: AnyRequest, links: TheLinks, actor: TheActor) -> Template:
     today = await overview_of_today(links)
-    return await page(
-        request, "overview/show.html", needs=today.needs, recent=today.recent, kinds=today.kinds, storage=today.storage
-    )
+    background = await request.app.state.upkeep.today(is_admin=actor.may("admin"))
+    shown = {"today": today, "background": background, "at_work": background.at_work}
+    return await page(request, "overview/show.html", **shown, measures=MEASURES)
 
 
-@get("/search", name="overview:search", **permit("viewer"), include_in_schema=False)
-async def search(request: Request[Any, Any, Any], links: TheLinks, q: FromQuery[str] = "") -> Template:
-    found = await search_everything(q, links)
-    return await page(request, "overview/search.html", q=plain_query(q), entities=found.entities, images=found.images)
+@get("/today/running", name="overview:running", **permit("viewer"), include_in_schema=False)
+async def running(request: AnyRequest) -> Template:
+    """Asked for as long as something runs."""
+    return await page(request, "overview/_running.html", at_work=await request.app.state.upkeep.at_work())
 
 
 @get("/styleguide", name="web:styleguide", **permit("viewer"), include_in_schema=False)
-async def styleguide(request: Request[Any, Any, Any]) -> Template:
+async def styleguide(request: AnyRequest) -> Template:
     """Every component in every state, for whoever changes a style sheet."""
     return await page(request, "web/styleguide.html")
 
 
-router = Router(path="/", route_handlers=[show, search, styleguide])
+router = Router(path="/", route_handlers=[show, running, styleguide])

@@ -77,12 +77,8 @@ def is_cache_key(key: str) -> bool:
     return _CACHED.fullmatch(key) is not None
 
 
-def temp_key(name: str) -> str:
-    return f"{TEMP}/{name}"
-
-
 def parse_key(key: str) -> ParsedKey | None:
-    """None for whatever the two functions above would not have written, as temporary and foreign files."""
+    """None for what neither `original_key` nor `rendition_key` would have written, as temporary and foreign files."""
     match = _ORIGINAL.fullmatch(key) or _RENDITION.fullmatch(key)
     if match is None:
         return None

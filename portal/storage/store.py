@@ -191,9 +191,15 @@ class Store:
                 self.unlink_all(temp, [draft for draft, _ in drafts])
 
     def _write(self, folder: int, name: str, data: bytes) -> None:
+        with self.drafted(folder, name) as file:
+            self.disk.write_all(file, data)
+
+    @contextlib.contextmanager
+    def drafted(self, folder: int, name: str) -> Generator[int]:
+        """A new file to write to, synced at the end."""
         file = self.disk.open(name, _CREATE, 0o600, dir_fd=folder)
         try:
-            self.disk.write_all(file, data)
+            yield file
             self.disk.fsync(file)
         finally:
             os.close(file)

@@ -13,6 +13,7 @@ from portal.tables.people import (
     AuditSeal,
     Idempotency,
     PasswordLink,
+    SavedView,
     Session,
     Throttle,
 )
@@ -20,6 +21,7 @@ from portal.tables.pictures import (
     EdgePurge,
     EmbedKey,
     Entity,
+    EntityTally,
     Image,
     ImageUsage,
     ImageVersion,
@@ -28,6 +30,7 @@ from portal.tables.pictures import (
     ObjectPurge,
     PinnedPicture,
     ServedDay,
+    Tag,
 )
 from portal.tables.upkeep import (
     Finding,
@@ -45,7 +48,9 @@ from portal.tables.upkeep import (
 
 TABLES: list[type[Table]] = [
     Entity,
+    EntityTally,
     InvoiceLine,
+    Tag,
     Image,
     ImageVersion,
     ObjectPurge,
@@ -59,6 +64,7 @@ TABLES: list[type[Table]] = [
     AuditLeaf,
     Account,
     Session,
+    SavedView,
     ApiToken,
     PasswordLink,
     Throttle,

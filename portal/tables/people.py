@@ -23,7 +23,7 @@ from portal.database import DB
 
 
 class Account(Table, db=DB):
-    """A person who signs in. `password_hash` NULL: invited, has not set one yet."""
+    """A person who signs in. `password_hash` NULL: invited, has not set one yet. `preferences` holds what is not as usual."""
 
     id = UUID(primary_key=True)
     email = Varchar(length=254)
@@ -31,6 +31,7 @@ class Account(Table, db=DB):
     role = Varchar(length=10)
     password_hash = Varchar(length=200, null=True, default=None)
     disabled = Boolean(default=False)
+    preferences = JSONB(default="{}")
     created_at = Timestamptz(default=TimestamptzNow())
     signed_in_at = Timestamptz(null=True, default=None)
 
@@ -46,6 +47,18 @@ class Session(Table, db=DB):
     created_at = Timestamptz(default=TimestamptzNow())
     seen_at = Timestamptz(default=TimestamptzNow())
     confirmed_at = Timestamptz(default=TimestamptzNow())
+
+
+class SavedView(Table, db=DB, tablename="saved_view"):
+    """A list as somebody keeps it: `query` is what stands behind the `?` of its address. `shared`: everybody sees it."""
+
+    id = UUID(primary_key=True)
+    account = ForeignKey(Account, on_delete=OnDelete.cascade, null=False, index=False)
+    entity_type = Varchar(length=32)
+    name = Varchar(length=80)
+    query = Varchar(length=1000)
+    shared = Boolean(default=False)
+    created_at = Timestamptz(default=TimestamptzNow())
 
 
 class ApiToken(Table, db=DB, tablename="api_token"):

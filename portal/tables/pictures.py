@@ -45,6 +45,20 @@ class Entity(Table, db=DB):
     updated_at = Timestamptz(default=TimestamptzNow())
 
 
+class EntityTally(Table, db=DB, tablename="entity_tally"):
+    """What an entity's gallery has, kept by triggers on `entity` and `image`; the trash does not count.
+
+    `unsaid`: pictures that want an alt text. `primary_width` and `_height`: what is shown of the primary one, in pixels.
+    """
+
+    entity = ForeignKey(Entity, on_delete=OnDelete.cascade, primary_key=True, null=False, index=False)
+    type = Varchar(length=32)
+    images = Integer(default=0)
+    unsaid = Integer(default=0)
+    primary_width = Integer(null=True, default=None)
+    primary_height = Integer(null=True, default=None)
+
+
 class InvoiceLine(Table, db=DB, tablename="invoice_line"):
     """`item` is an inventory item's id and may not exist (yet)."""
 
@@ -104,6 +118,12 @@ class Image(Table, db=DB):
     trashed_at = Timestamptz(null=True, default=None)
     created_at = Timestamptz(default=TimestamptzNow())
     updated_at = Timestamptz(default=TimestamptzNow())
+
+
+class Tag(Table, db=DB):
+    """Every tag that a picture had once, noted by a trigger: what is offered while one is typed."""
+
+    name = Varchar(length=100, primary_key=True)
 
 
 class ImageVersion(Table, db=DB, tablename="image_version"):

@@ -35,6 +35,7 @@ class Reader:
     email: str
     role: str
     account: str = ""  # its id; a token has none
+    shortcuts: bool = True
 
     @property
     def initials(self) -> str:
@@ -153,8 +154,9 @@ async def _shell_of(request: AnyRequest, counted: bool) -> Shell | None:
     alarms: Callable[[], Sequence[Any]] | None = request.app.state.get("alarms")
     counts = dict.fromkeys(COUNTS, 0) | (dict(await count()) if count else {})
     email = getattr(auth, "email", "")
+    name, account = getattr(auth, "name", "") or email or actor.name, str(getattr(auth, "account", ""))
     return Shell(
-        Reader(getattr(auth, "name", "") or email or actor.name, email, actor.role, str(getattr(auth, "account", ""))),
+        Reader(name, email, actor.role, account, getattr(auth, "shortcuts", True)),
         counts,
         request.scope.get("csrf") or "",
         actor.may("editor"),
@@ -180,7 +182,7 @@ def _toast_cookie(request: AnyRequest, value: str, seconds: int) -> Cookie:
 
 def _signed(request: AnyRequest, toast: Toast) -> str:
     """Signed, so that nobody can make the portal say a sentence of theirs."""
-    body = json.dumps([toast.message[:300], toast.undo_url]).encode()
+    body = json.dumps([toast.message[:300], toast.undo_url], ensure_ascii=False).encode("utf-8", "replace")
     keys: tuple[bytes, ...] = request.app.state.settings.secret_keys
     return base64.urlsafe_b64encode(_seal(keys[0], body) + body).decode().rstrip("=")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, tzinfo
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from babel import Locale
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
@@ -14,6 +15,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from portal.web.assets import STATIC_ROOT, static_url
+from portal.web.reading import iso, reading
 from portal.web.writing import ENGLISH, Writing
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
@@ -35,11 +37,19 @@ def environment(url_for: Callable[..., str], zone: tzinfo = UTC, locale: Locale 
         lstrip_blocks=True,
     )
     writing = Writing(locale, zone)
-    env.filters.update(bytes=format_bytes, day=partial(format_day, zone=zone), moment=partial(format_moment, zone=zone))
-    env.filters.update(when=partial(format_when, zone=zone))
+    env.filters.update(bytes=format_bytes)
+    told = {"day": format_day, "moment": format_moment, "when": format_when}
+    env.filters.update({name: partial(_told, tell, zone) for name, tell in told.items()})
     env.filters.update(date=writing.date, money=writing.money, number=writing.number)
     env.globals.update(url_for=url_for, static=static_url, csrf_field=csrf_field, icons=icon_table())
     return env
+
+
+def _told(tell: Callable[..., str], zone: tzinfo, when: datetime | date | None, *how: Any, **more: Any) -> str:
+    """As who reads the page wants it (`web.reading`)."""
+    wanted = reading.get()
+    where = wanted.zone or zone
+    return iso(when, where) if wanted.is_iso else tell(when, *how, zone=where, **more)
 
 
 @pass_context
@@ -52,6 +62,12 @@ def csrf_field(context: Context) -> Markup:
     if not isinstance(token, str):  # the template engine may have put a function of that name among the globals
         shell = context.get("shell")
         token = shell.csrf_token if shell else ""
+    return _hidden(token)
+
+
+@lru_cache(maxsize=64)
+def _hidden(token: str) -> Markup:
+    """A gallery's page has hundreds of them."""
     return Markup('<input type="hidden" name="csrf_token" value="{}">').format(token)
 
 

@@ -5,6 +5,7 @@ import { WHOLE, boxToOriginal, boxToShown, matrixBetween, sizeShown } from "./ed
 import { drawCrop } from "./crop-drawing.js";
 import "./crop-opener.js";
 import { move, reshape, resize } from "./crop-shape.js";
+import { drawCropped } from "./preset-previews.js";
 
 const ARROWS = { ArrowLeft: [-1, 0, "e"], ArrowRight: [1, 0, "e"], ArrowUp: [0, -1, "s"], ArrowDown: [0, 1, "s"] };
 const percent = (part, whole) => `${Math.round((100 * part) / whole)} %`;
@@ -17,8 +18,8 @@ class CropBox extends HTMLElement {
     this.edits = edits;
     this.whole = { ...this.edits, crop: undefined };
     this.size = sizeShown(original, this.whole);
-    const underneath = this.querySelector(".crop-frame image"); // what was cut off, where something was
-    underneath?.setAttribute("transform", matrixBetween({}, this.whole, original));
+    this.underneath = this.querySelector(".crop-frame image"); // what was cut off, where something was
+    this.underneath?.setAttribute("transform", matrixBetween({}, this.whole, original));
     this.frame = this.querySelector("[data-part=frame]");
     this.svg = this.frame.querySelector("svg");
     this.ending = new AbortController();
@@ -46,7 +47,7 @@ class CropBox extends HTMLElement {
     const { width, height } = this.size;
     const part = boxToShown(this.edits.crop ?? WHOLE, this.whole);
     this.box = { x: part.x * width, y: part.y * height, width: part.width * width, height: part.height * height };
-    this.svg.querySelector("image")?.setAttribute("href", this.dataset.original);
+    this.underneath?.setAttribute("href", this.dataset.original);
     this.form.reset();
     this.upended = false;
     this.setAttribute("open", "");
@@ -57,6 +58,7 @@ class CropBox extends HTMLElement {
 
   close() {
     this.removeAttribute("open");
+    this.querySelector("focal-point").draw();
     document.querySelector("[data-act=crop]")?.focus();
   }
 
@@ -127,6 +129,7 @@ class CropBox extends HTMLElement {
     this.box = box;
     const { x, y, width, height } = box;
     drawCrop(this.svg, box, this.size);
+    drawCropped(this);
     const [pixels, place] = this.querySelector("[data-part=said]").children;
     pixels.textContent = `${Math.round(width)} × ${Math.round(height)}`;
     place.textContent = ` pixels, ${percent(x, this.size.width)} from the left, ${percent(y, this.size.height)} from the top`;

@@ -2,6 +2,7 @@
 // as people see it; the form's two fields (focal_x, focal_y) hold it in 0..1 of the upright original, and are saved with it.
 
 import { toOriginal, toShown } from "./edit-geometry.js";
+import { drawPresets } from "./preset-previews.js";
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -23,9 +24,9 @@ class FocalPoint extends HTMLElement {
     on(this.svg, "touchstart", (event) => event.target.matches(".grip") && event.preventDefault()); // else the page scrolls
     on(this, "keydown", (event) => this.#key(event));
     on(this, "click", (event) => event.target.closest("[data-act=centre]") && this.#set(null));
-    on(document, "input", (event) => /^focal_[xy]$/.test(event.target.name) && this.#draw());
-    on(document, "htmx:after:swap", () => this.#draw());
-    this.#draw();
+    on(document, "input", (event) => /^focal_[xy]$/.test(event.target.name) && this.draw());
+    on(document, "htmx:after:swap", () => this.draw());
+    this.draw();
   }
 
   disconnectedCallback() {
@@ -36,12 +37,17 @@ class FocalPoint extends HTMLElement {
     return document.querySelector(`[name=focal_${axis}]`);
   }
 
+  /** In 0..1 of a picture with these edits; null where there is none of its own. */
+  pointIn(edits) {
+    const [x, y] = ["x", "y"].map((axis) => this.#field(axis)?.value.trim().replace(",", ".") ?? "");
+    if (x === "" && y === "") return null;
+    const [left, top] = [x, y].map((value) => (value === "" ? 0.5 : clamp(Number(value) || 0, 0, 1)));
+    return toShown({ x: left, y: top }, edits);
+  }
+
   /** In 0..1 of the picture as it is shown. */
   get point() {
-    const [x, y] = ["x", "y"].map((axis) => this.#field(axis)?.value ?? "");
-    if (x === "" && y === "") return CENTRE;
-    const [left, top] = [x, y].map((value) => (value === "" ? 0.5 : clamp(Number(value), 0, 1)));
-    return toShown({ x: left, y: top }, this.edits);
+    return this.pointIn(this.edits) ?? CENTRE;
   }
 
   #start(event) {
@@ -83,7 +89,7 @@ class FocalPoint extends HTMLElement {
     this.#field("x").dispatchEvent(new Event("input", { bubbles: true }));
   }
 
-  #draw() {
+  draw() {
     const { x, y } = this.point;
     for (const circle of this.svg.querySelectorAll("circle")) {
       circle.setAttribute("cx", x * this.width);
@@ -92,17 +98,9 @@ class FocalPoint extends HTMLElement {
     const words = this.querySelector("[data-part=words]");
     const text = `Focal point ${Math.round(x * 100)} %, ${Math.round(y * 100)} %`;
     if (words && words.textContent !== text) words.textContent = text;
-    for (const crop of document.querySelectorAll("svg[data-crop]")) this.#cut(crop, x, y);
-  }
-
-  // The largest box of the preset's shape, as near to the focal point as the picture allows.
-  #cut(crop, x, y) {
-    const shape = Number(crop.dataset.crop);
-    const width = Math.min(this.width, this.height * shape);
-    const height = Math.min(this.height, this.width / shape);
-    const left = clamp(x * this.width - width / 2, 0, this.width - width);
-    const top = clamp(y * this.height - height / 2, 0, this.height - height);
-    crop.setAttribute("viewBox", `${left} ${top} ${width} ${height}`);
+    if (this.closest("crop-box[open]")) return; // which draws them itself
+    const size = { width: this.width, height: this.height };
+    drawPresets({ x: 0, y: 0, ...size }, size, { x: x * this.width, y: y * this.height });
   }
 }
 

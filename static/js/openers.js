@@ -10,13 +10,15 @@ if (!("commandForElement" in HTMLButtonElement.prototype)) {
   });
 }
 
+const isAsItCame = (input) => input.value === input.defaultValue && input.checked === input.defaultChecked;
 const openAdder = () => document.querySelector("details.adder[open]");
 
 document.addEventListener(
   "toggle",
   (event) => {
     if (!event.target.matches?.("details.adder[open]")) return;
-    event.target.querySelector("[aria-invalid], input:not([type=hidden])")?.focus();
+    const inside = [...event.target.querySelectorAll(":scope > :not(summary) :is(a[href], input:not([type=hidden]))")];
+    (event.target.querySelector("[aria-invalid]") ?? inside.find((each) => each.checkVisibility()))?.focus();
   },
   true,
 );
@@ -30,6 +32,6 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("pointerdown", (event) => {
   const adder = openAdder();
-  const isUntouched = adder && [...adder.querySelectorAll("input:not([type=hidden])")].every((input) => input.value === "");
+  const isUntouched = adder && !adder.querySelector("[aria-invalid]") && [...adder.querySelectorAll("input")].every(isAsItCame);
   if (isUntouched && !adder.contains(event.target)) adder.open = false;
 });

@@ -79,6 +79,7 @@ class UploadZone extends HTMLElement {
     });
     onForgotten((ids) => this.queue.letGo(ids), this.ending.signal);
     on(window, "online", () => this.queue.hurry());
+    on(document, "signed-in", () => this.#comeBack());
     on(window, "focus", () => this.#comeBack());
     on(document, "visibilitychange", () => document.visibilityState === "visible" && this.#comeBack());
     // what is kept goes on by itself on the next page; only what could not be kept is worth a question

@@ -23,6 +23,7 @@ from portal.settings import Settings
 from portal.storage.keys import cache_key, original_key, rendition_key
 from portal.storage.store import MARKER
 from tests.factories import Studio, make_entity
+from tests.locks import somebody_waits
 from tests.waiting import eventually
 
 OLD = 2 * 3600
@@ -161,7 +162,7 @@ async def test_what_is_restored_while_the_trash_is_emptied_stays(studio: Studio,
         async with other.transaction():
             await other.execute("SELECT 1 FROM image WHERE id = $1 FOR UPDATE", first)  # the sweep waits here
             sweeping = asyncio.create_task(sweep(studio, config))
-            await eventually(lambda: database.fetch_value("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"))
+            await eventually(somebody_waits)
             await restore_image(second, actor=SYSTEM)
     finally:
         await other.close()

@@ -6,26 +6,24 @@ import asyncio
 import datetime
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import pytest
 from uuid_utils.compat import uuid7
 
 from portal import database
-from portal.audit.actors import SYSTEM, Actor
+from portal.audit.actors import Actor
 from portal.audit.queries import history_of
-from portal.entities import queries
+from portal.entities import lasting
+from portal.entities.coverage import coverage
 from portal.entities.forms import EntityInput, LineInput, parse_entity
 from portal.entities.kinds import EntityRef
-from portal.entities.lasting import Lasting
-from portal.entities.queries import count_invoices_listing, counts_by_type, coverage, forget_counts, list_entities
+from portal.entities.listing import list_entities
+from portal.entities.queries import count_invoices_listing, counts_by_type, forget_counts
 from portal.entities.service import find_entity, put_entity
 from portal.errors import FormError, Stale
-from portal.gallery.disposal import delete_image
 from portal.paging import Page, encode_cursor
 from portal.tables import Entity, Image, InvoiceLine
-from tests.factories import Studio, make_entity
 
 pytestmark = pytest.mark.usefixtures("db")
 ANA = Actor("user:ana@example.com", "editor")
@@ -223,12 +221,19 @@ async def test_missing_finds_what_lacks_a_picture_a_primary_or_an_alt_text() -> 
     assert found == {"image": {"bare", "trash"}, "primary": {"bare", "plain", "trash"}, "alt": {"unsaid"}}
 
 
+async def test_a_shops_first_entity_counts_at_once_however_long_counting_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting, "QUICK", -1.0)
+    assert not any(each.total for each in await coverage())
+    await put("companies", "us")
+    assert sum(each.total for each in await coverage()) == 1
+
+
 async def test_coverage_counts_pictures_outside_the_trash() -> None:
     first, second = await put("customers", "a"), await put("customers", "b")
     await put("customers", "c")
     await add_picture(first)
     await add_picture(second, sort_order=None, trashed_at=datetime.datetime.now(datetime.UTC))
-    found = {row.type: (row.total, row.with_pictures, row.percent) for row in await coverage()}
+    found = {row.type: (row.total, row.with_pictures, row.shares["image"].percent) for row in await coverage()}
     assert found["customers"] == (3, 1, 33)
     assert found["companies"] == (0, 0, 0)
 
@@ -266,25 +271,3 @@ async def test_cursor_with_numbers_past_every_bound_is_harmless() -> None:
     await list_entities(type="customers", cursor=encode_cursor(["a", 10**30]))
     with pytest.raises(FormError):
         await list_entities(type="customers", sort="updated", cursor=encode_cursor([10**30, 1]))
-
-
-async def test_who_has_no_picture_may_be_some_seconds_old_but_never_shows_one_that_has(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    find = partial(queries._find_without_picture, "companies")
-    monkeypatch.setitem(
-        queries._without_picture, "companies", Lasting(find, quick=-1.0, least=60)
-    )  # as among very many
-
-    async def bare() -> list[str]:
-        return [row["id"] for row in (await list_entities(type="companies", missing="image")).items]
-
-    first, second = await make_entity("companies", "A"), await make_entity("companies", "B")
-    assert await bare() == ["A", "B"]
-    image_id = await studio.add(first)
-    assert await bare() == ["B"]
-    await delete_image(image_id, actor=SYSTEM, deletes_per_hour=0)
-    assert await bare() == ["A", "B"]
-    await studio.add(second)
-    queries.forget_counts()
-    assert await bare() == ["A"]

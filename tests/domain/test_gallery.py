@@ -18,9 +18,10 @@ from portal.errors import Conflict, Duplicate, NoSuchEntity, NotAnImage, NotFoun
 from portal.gallery.disposal import delete_entity, delete_image, restore_image, trash_image
 from portal.gallery.forms import PictureFields, ReceivedPicture
 from portal.gallery.intake import Rules
+from portal.gallery.ordering import move_image
 from portal.gallery.queries import gallery_of, get_image
 from portal.gallery.renditions import fail_image, render_all
-from portal.gallery.service import add_image, change_image, move_image, reorder_gallery
+from portal.gallery.service import add_image, change_image, reorder_gallery
 from portal.gallery.tasks import purge_objects
 from portal.imaging.presets import READY
 from portal.storage.links import Links

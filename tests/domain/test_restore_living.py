@@ -11,6 +11,9 @@ from portal import database
 from portal.backups.plan import Counts, Selection
 from portal.embed.keys import Scope, issue_key, list_keys, revoke_key
 from portal.entities.kinds import EntityRef
+from portal.gallery import batch_work
+from portal.gallery.batch_forms import read_batch
+from portal.gallery.batch_work import run_batch
 from portal.gallery.disposal import delete_entity, delete_image, drop_old_versions, trash_image
 from portal.gallery.pins import find_pin_line, unpin_invoice
 from portal.gallery.renditions import render_all
@@ -222,6 +225,23 @@ async def test_a_pin_comes_back_and_shows_the_same(bench: Bench) -> None:
     after = await bench.state()
     for name in ("invoices/pins.jsonl", "invoices/pinned.jsonl"):
         assert after[name] == before[name]
+
+
+@pytest.mark.parametrize("on_conflict", ["skip", "replace"])
+async def test_a_pin_comes_back_to_pictures_that_went_to_another_type(bench: Bench, on_conflict: str) -> None:
+    made = await furnish(bench.studio)
+    root = await bench.back_up()
+    await unpin_invoice(BILL, **GONE)
+    ids = [str(made[name]) for name in ("paper", "first")]
+    sent = {"ids": ids, "action": "move", "entity_type": "customers", "entity_id": "ANA", "allow_duplicate": True}
+    config = bench.config.replace(free_space_bytes=0)
+    outcomes = await run_batch(*read_batch(sent), batch_work.Bench(config, bench.store, EDITOR))
+    assert [each.error for each in outcomes] == [None, None]
+    await bench.render_rest()
+    plan = await bench.restore(root, on_conflict=on_conflict)
+    assert plan.pins == Counts(create=1)
+    assert (await find_pin_line(BILL)) is not None
+    assert (await order_of(EntityRef("customers", "ANA")))[1:] == [made["paper"], made["first"]]
 
 
 async def test_a_pin_whose_pictures_are_gone_is_not_half_restored(bench: Bench) -> None:

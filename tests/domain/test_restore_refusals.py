@@ -31,6 +31,7 @@ from portal.jobs.standstill import Standstill, find_standstill
 from portal.storage.disk import Disk
 from tests import samples
 from tests.factories import make_entity
+from tests.locks import OURS
 from tests.restoring import MUG, Bench, furnish, objects_now
 
 Change = Callable[[dict[str, Any]], Any]
@@ -280,7 +281,7 @@ async def test_a_lost_lock_is_heard_of_before_anything_is_written(bench: Bench, 
     async def report(done: int, total_now: int | None) -> None:
         if done > total:
             await database.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1::bigint",
+                f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1::bigint AND {OURS}",
                 IN_PLACE,
             )
 

@@ -18,6 +18,7 @@ from portal.jobs.progress import Cancelled, Report, no_report
 from portal.storage.keys import original_key
 from portal.storage.store import MARKER
 from tests.factories import Studio, make_entity
+from tests.locks import OURS
 from tests.waiting import eventually
 
 HOUR = timedelta(hours=1)
@@ -174,4 +175,6 @@ async def test_a_killed_scrub_is_gone_on_with(studio: Studio, ids: list[UUID]) -
 
 
 async def _nobody_scrubs() -> bool:
-    return not await database.fetch_value("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory')")
+    return not await database.fetch_value(
+        f"SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND {OURS})"
+    )

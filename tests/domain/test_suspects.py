@@ -31,6 +31,7 @@ from portal.integrity.strays import check_objects
 from portal.storage.keys import original_key, rendition_key
 from portal.storage.store import ObjectEntry, Store
 from tests.factories import Studio, make_entity, write
+from tests.locks import somebody_waits
 from tests.waiting import eventually
 
 NOW = timedelta(0)
@@ -102,16 +103,12 @@ async def test_a_picture_that_is_deleted_while_it_is_looked_at_misses_nothing(st
     task, done, end = held_open(delete)
     await done.wait()
     checking = asyncio.create_task(full_check(store=studio.store, grace=timedelta(days=1)))
-    await eventually(_somebody_waits)
+    await eventually(somebody_waits)
     end.set()
     await task
     report = await checking
     assert (report.pictures, report.findings) == (2, 0)
     assert await database.fetch_value("SELECT id FROM image") == other
-
-
-async def _somebody_waits() -> bool:
-    return await database.fetch_value("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
 
 
 async def test_a_temporary_file_is_nobodys_only_after_an_hour(studio: Studio) -> None:

@@ -28,7 +28,7 @@ from portal.errors import (
 )
 from portal.gallery.disposal import restore_image, trash_image
 from portal.gallery.renditions import render_all
-from portal.gallery.service import edit_image
+from portal.gallery.service import edit_image, refuse_duplicate
 from portal.gallery.tasks import give_up_rendering, purge_objects
 from portal.imaging.presets import READY
 from portal.settings import Settings
@@ -65,6 +65,16 @@ async def test_equal_files_at_once_make_one_version(studio: Studio, config: Sett
     await render(studio, image_id)
     assert (await image_of(image_id)).version == 2
     await assert_sound(studio, config)
+
+
+async def test_bytes_that_a_picture_got_just_now_are_no_duplicate_of_its_own(studio: Studio):
+    ref, data = await make_entity(), samples.jpeg()
+    image_id = await studio.add(ref, data)
+    there = (await image_of(image_id)).sha256
+    pk = await database.fetch_value("SELECT pk FROM entity WHERE type = $1 AND id = $2", ref.type, ref.id)
+    await refuse_duplicate(pk, there, besides=image_id)
+    with pytest.raises(Duplicate):
+        await refuse_duplicate(pk, there)
 
 
 async def test_different_files_at_once_are_all_kept(studio: Studio, config: Settings):

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +49,7 @@ INSIGHT = """{
   window.setTimeout = (act, ms, ...more) => later(act, ms === 8000 ? 30000 : ms, ...more);
 }"""
 SECONDS = 900  # a test may take, its own portal's start included
+ADMIN_SECONDS = 300  # of the 15 minutes for which a password is fresh; the rest is for the test
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -187,11 +190,12 @@ def origins(request: pytest.FixtureRequest) -> set[str]:
 
 @pytest.fixture(scope="session")
 def states(request: pytest.FixtureRequest, browser: Browser) -> Callable[[str], StorageState]:
-    """Each role signs in once; its cookies serve all tests."""
+    """Each role signs in once, its cookies serve all tests; an admin again before pages ask for the password once more."""
     kept: dict[str, StorageState] = {}
+    ends: dict[str, float] = {}
 
     def state_of(role: str) -> StorageState:
-        if role not in kept:
+        if time.monotonic() > ends.get(role, 0):
             running: RunningPortal = request.getfixturevalue("portal")
             context = browser.new_context()
             context.set_default_timeout(PATIENCE_MS)
@@ -203,6 +207,7 @@ def states(request: pytest.FixtureRequest, browser: Browser) -> Callable[[str], 
                 choose_password(page, link)
             page.wait_for_url(f"{running.url}/")
             kept[role] = context.storage_state()
+            ends[role] = time.monotonic() + ADMIN_SECONDS if role == "admin" else math.inf
             context.close()
         return kept[role]
 
@@ -217,8 +222,8 @@ def new_id() -> str:
 class Api:
     """The portal's API with a token of its own, as a shop's script has one."""
 
-    def __init__(self, running: RunningPortal) -> None:
-        token = running.run("token", "create", "e2e", "--role", "editor")
+    def __init__(self, running: RunningPortal, token: str | None = None) -> None:
+        token = token or running.run("token", "create", "e2e", "--role", "editor")
         self.client = httpx.Client(
             base_url=running.url, headers={"Authorization": f"Bearer {token}"}, timeout=120, trust_env=False
         )

@@ -90,7 +90,7 @@ class EntityList:
 
     def create(self, id: str, name: str, singular: str = "item") -> Gallery:
         """By the form on the page; ends on the new gallery."""
-        self.page.locator("details.adder summary").click()
+        self.page.locator("#add > summary").click()
         form = self.page.get_by_role("form", name=f"Add {singular}")
         form.get_by_label("Name", exact=True).fill(name)
         form.get_by_label("Id", exact=True).fill(id)
@@ -217,9 +217,12 @@ class Gallery:
             self.press_in_menu(name, words)
 
     def press_in_menu(self, name: str, words: str) -> None:
+        self.open_menu(name).get_by_role("button", name=words).click()
+
+    def open_menu(self, name: str) -> Locator:
         self.card(name).hover()
         self.card(name).get_by_role("button", name="More for").click()
-        self.card(name).locator(".menu").get_by_role("button", name=words).click()
+        return self.card(name).locator(".menu")
 
     def drag(self, name: str, onto: str) -> None:
         """As a hand does it: take hold, a few steps on the way, to and fro until the others make room, let go."""

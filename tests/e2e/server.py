@@ -14,11 +14,12 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from portal.embedded import EmbeddedServer
 from tests.ports import free_port
 from tests.waiting import PATIENCE
 
@@ -81,6 +82,17 @@ class RunningPortal:
         command = [sys.executable, "-m", "portal", *words]
         return subprocess.run(command, cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, timeout=300)
 
+    def execute(self, statement: str) -> None:
+        """What no page does, as making yesterday of today."""
+        if self.database:
+            return _execute(statement, dsn=self.database)
+        server = EmbeddedServer(self.data_dir)
+        server.start()
+        try:
+            _execute(statement, host=str(server.socket_dir), user="portal", database="portal")
+        finally:
+            server.release()
+
     def logged(self) -> str:
         return (self.data_dir / "server.log").read_text()
 
@@ -116,19 +128,19 @@ def _make_database(name: str) -> str | None:
     url = os.environ.get("PORTAL_TEST_DATABASE_URL")
     if not url:
         return None
-    _execute(url, f'CREATE DATABASE "{name}"')
+    _execute(f'CREATE DATABASE "{name}"', dsn=url)
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 def _drop_database(url: str | None) -> None:
     if url:
         name = urlsplit(url).path.removeprefix("/")
-        _execute(os.environ["PORTAL_TEST_DATABASE_URL"], f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        _execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', dsn=os.environ["PORTAL_TEST_DATABASE_URL"])
 
 
-def _execute(url: str, statement: str) -> None:
+def _execute(statement: str, **place: Any) -> None:
     async def run() -> None:
-        connection = await asyncpg.connect(url)
+        connection = await asyncpg.connect(**place)
         try:
             await connection.execute(statement)
         finally:

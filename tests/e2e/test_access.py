@@ -1,39 +1,21 @@
-"""Every page for everybody: axe finds nothing in light and dark, wide and narrow, and nothing hangs over the edge."""
+"""Every page for everybody: what `looks` asks of each, and axe alone of what opens on them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests import samples
-from tests.e2e.conftest import Api, Visits
+from tests.e2e.conftest import RESULTS, Api, Visits
+from tests.e2e.every_page import PAGES, Spot
+from tests.e2e.looks import FINGER, check, keep_pictures, loaded, look_at, small_targets
 from tests.e2e.pages import Gallery, payload
 from tests.e2e.photos import demo_photo
 from tests.e2e.server import RunningPortal
-from tests.e2e.waits import wait_for_answers
 
-RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-SCHEMES: Final[list[tuple[Literal["light", "dark"], list[str]]]] = [
-    ("light", RULES),
-    ("dark", ["color-contrast"]),  # all that it changes
-]
-RUN_AXE: Final = """async (names) => {
-  const type = names[0].startsWith("wcag") ? "tag" : "rule";
-  const rules = type === "tag" ? { "target-size": { enabled: true } } : {};
-  const { violations } = await axe.run({ runOnly: { type, values: names }, rules, resultTypes: ["violations"] });
-  const told = (node) => `${node.html.slice(0, 160)} — ${node.failureSummary}`;
-  return violations.map(({ id, nodes }) => ({ id, nodes: nodes.slice(0, 4).map(told) }));
-}"""
-# what is wider than the window, unless it scrolls within a box of its own
-OVERHANGING: Final = """() => {
-  const root = document.documentElement;
-  if (root.scrollWidth <= root.clientWidth) return [];
-  return [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > root.clientWidth + 1)
-    .slice(0, 5).map((e) => `${e.tagName}.${e.className} ${Math.round(e.getBoundingClientRect().right)}`);
-}"""
 LONG: Final = (
     "Hand-thrown stoneware mug with an unusually long name that a narrow window has to break somewhere, 0.35 l"
 )
@@ -61,76 +43,29 @@ def shop(api: Api) -> dict[str, str]:
     return {"image": image, "trashed": trashed}
 
 
-PAGES: Final[dict[str, str]] = {
-    "overview": "/",
-    "search": "/search?q=mug",
-    "search that finds nothing": "/search?q=zebra",
-    "items": "/entities/inventory_items",
-    "items without a picture": "/entities/inventory_items?missing=image",
-    "categories": "/entities/categories",
-    "invoices": "/entities/invoices",
-    "customers": "/entities/customers",
-    "companies": "/entities/companies",
-    "gallery": "/entities/inventory_items/AX-MUG",
-    "empty gallery": "/entities/inventory_items/AX-EMPTY",
-    "invoice's gallery": "/entities/invoices/AX-INV",
-    "image": "/images/{image}",
-    "trashed image": "/images/{trashed}",
-    "trash": "/trash",
-    "jobs": "/maintenance/jobs",
-    "failed jobs": "/maintenance/jobs?state=failed",
-    "account": "/account",
-    "embed keys": "/settings/embeds?type=invoices&id=AX-INV",
-    "storage": "/maintenance",
-    "statistics": "/maintenance/statistics",
-    "health": "/maintenance/health",
-    "quarantine": "/maintenance/quarantine",
-    "advice": "/maintenance/advice",
-    "advice on one thing": "/maintenance/advice/alt-text",
-    "backups": "/maintenance/backups",
-    "one size": "/maintenance/presets/gallery",
-    "audit log": "/maintenance/audit",
-    "style guide": "/styleguide",
-    "nothing here": "/no/such/page",
-    "embedded grid": "/embed/inventory_items/AX-MUG",
-    "embedded strip": "/embed/inventory_items/AX-MUG?layout=strip",
-    "embedded carousel": "/embed/inventory_items/AX-MUG?layout=carousel",
-    "item's card": "/cards/inventory_items/AX-MUG",
-    "invoice's card": "/cards/invoices/AX-INV",
-}
-
-
-def check(page: Page, axe: str) -> None:
-    """Both schemes at both widths; and nothing overhangs, on tablets and the narrowest phones neither. It looks at a page that
-    has come to rest; where one leads there by a link, wait first for what only that page says."""
-    problems: list[str] = []
-    page.wait_for_load_state()
-    page.evaluate("window.isLookedAt = true")
-    wait_for_answers(page)
-    page.evaluate(axe)
-    for width in (1280, 390):
-        page.set_viewport_size({"width": width, "height": 800})
-        for scheme, rules in SCHEMES:
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            for violation in page.evaluate(RUN_AXE, rules):
-                problems += [f"{width} {scheme} {violation['id']}: {node}" for node in violation["nodes"]]
-    for width in (820, 390, 320):
-        page.set_viewport_size({"width": width, "height": 700})
-        problems += [f"{width} overhanging: {each}" for each in page.evaluate(OVERHANGING)]
-    page.set_viewport_size({"width": 1280, "height": 800})
-    page.evaluate("window.isLookedAt = false")
-    assert not problems, "\n".join(problems)
+def address_of(page: Page, url: str, spot: Spot, shop: dict[str, str]) -> str:
+    address = url + spot.address.format(**shop)
+    if not spot.link:
+        return address
+    page.goto(address)
+    return url + (page.locator(spot.link).first.get_attribute("href") or "")
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing_and_nothing_overhangs(
+def test_every_page_is_for_everybody_light_and_stands_still(
     portal: RunningPortal, visit: Visits, shop: dict[str, str], axe: str, name: str
 ):
     page = visit("admin")
     if name == "nothing here":
         visit.watch_of(page).expect(r"^404: GET .*/no/such/page")
-    page.goto(portal.url + PAGES[name].format(**shop))
-    check(page, axe)
+    address = address_of(page, portal.url, PAGES[name], shop)
+    problems = loaded(page, address, FINGER)
+    if PAGES[name].has_shell:
+        problems += small_targets(page)
+    problems += loaded(page, address, 1280)
+    problems += look_at(page, axe)
+    keep_pictures(page, RESULTS / "screens", name)
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.parametrize("name", ["sign in", "choose a password", "refused sign-in"])

@@ -14,9 +14,9 @@ from playwright.sync_api import Page, Route, expect
 
 from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
+from tests.e2e.looks import OVERHANGING, RUN_AXE, SCHEMES
 from tests.e2e.pages import PASSWORD, SignIn
 from tests.e2e.server import RunningPortal
-from tests.e2e.test_access import OVERHANGING, RUN_AXE, SCHEMES
 from tests.e2e.waits import wait_until
 from tests.e2e.workbench import BUTTONS, HEIGHT, WIDTH, Workbench, assert_same, cut, difference
 

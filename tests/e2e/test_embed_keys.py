@@ -137,7 +137,7 @@ def revoke(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").filter(has_text="Key revoked")).to_be_visible()
     expect(page.locator(".uses.keys > li").filter(has_text="Café Lindqvist")).to_have_count(0)
-    expect(page.locator("#keys-title")).to_be_focused()  # the button is gone
+    expect(page.locator("#embed-keys-title")).to_be_focused()  # the button is gone
 
 
 def test_a_key_is_made_and_revoked_without_script(portal: RunningPortal, visit: Visits, customer: str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
@@ -98,31 +98,54 @@ def test_the_focus_is_given_back_however_long_the_answer_takes(gallery: Gallery)
 def test_question_mark_shows_the_keys_and_escape_hides_them(gallery: Gallery):
     page = gallery.page
     page.keyboard.press("?")
-    dialog = page.get_by_role("dialog", name="Keys in the gallery")
+    dialog = page.get_by_role("dialog", name="Keys")
     expect(dialog).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(gallery.link(NAMES[1])).to_be_focused()
 
 
-def test_a_picture_is_added_and_moved_by_keys(gallery: Gallery):
-    page = gallery.page
-    page.locator("#upload-files").focus()
+def tab_to(page: Page, selector: str) -> None:
+    """As a hand does it, however many stops lie between."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"no Tab leads to {selector}")
+
+
+def test_from_the_list_to_a_described_picture_in_its_place_by_keys_alone(gallery: Gallery, portal: RunningPortal):
+    page, keyboard = gallery.page, gallery.page.keyboard
+    id = page.url.rpartition("/")[2]
+    page.goto(f"{portal.url}/entities/inventory_items?q={id}")
+    tab_to(page, f"a[href$='/{id}']")
+    keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1, name="Keys", exact=True)).to_be_visible()
+    page.wait_for_load_state()
+    tab_to(page, "#upload-files")
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        keyboard.press("Enter")
     chooser.value.set_files([payload("added.jpg", samples.distinct(77))])
     gallery.expect_ready(6)
-    gallery.link("added.jpg").focus()
-    page.keyboard.press("Tab")
-    while "More for" not in (page.evaluate("document.activeElement.getAttribute('aria-label')") or ""):
-        page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    menu = gallery.card("added.jpg").locator(".menu")
-    expect(menu).to_be_visible()
-    for _ in range(10):
-        page.keyboard.press("Tab")
-        if "Move first" in page.evaluate("document.activeElement.textContent"):
-            break
-    page.keyboard.press("Enter")
-    gallery.expect_names("added.jpg", *NAMES)
+    tab_to(page, ".image-card .open")
+    keyboard.press("End")
     expect(gallery.link("added.jpg")).to_be_focused()
+    keyboard.press("e")
+    expect(gallery.cards.get_by_label("Alt text")).to_be_focused()
+    keyboard.type("A brass lamp")
+    keyboard.press("Tab")
+    with gallery.renewed():  # how many lack words stands above them
+        keyboard.press("Enter")
+    expect(gallery.link("A brass lamp")).to_be_focused()
+    keyboard.press("Space")
+    keyboard.press("Home")
+    with gallery.renewed():
+        keyboard.press("Space")
+    gallery.expect_names("A brass lamp", *NAMES)
+    with gallery.renewed():
+        keyboard.press("Delete")
+    gallery.expect_names(*NAMES)
+    expect(gallery.link(NAMES[0])).to_be_focused()
+    with gallery.renewed():
+        keyboard.press("Control+z")
+    gallery.expect_names("A brass lamp", *NAMES)

@@ -46,7 +46,7 @@ def test_the_page_about_use_shows_what_is_shown_what_is_not_and_what_weighs_too_
     command = [sys.executable, "-c", SEED, shown, quiet]
     subprocess.run(command, cwd=CHECKOUT, env=portal.environment, check=True, timeout=120)
     page.goto(f"{portal.url}/images/{shown}")
-    usage = page.get_by_role("region", name="Shown")
+    usage = page.get_by_role("region", name="Shown", exact=True)
     expect(usage).to_contain_text(
         re.compile(r"5,8\d\d times in 30 days · mostly optimized")
     )  # and what this visit adds

@@ -10,9 +10,9 @@ from playwright.sync_api import Locator, expect
 
 from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
+from tests.e2e.looks import OVERHANGING, RUN_AXE, SCHEMES
 from tests.e2e.pages import PASSWORD, Account, SignIn, expect_decoded, natural_size, payload
 from tests.e2e.server import RunningPortal
-from tests.e2e.test_access import OVERHANGING, RUN_AXE, SCHEMES
 from tests.e2e.workbench import HEIGHT, WIDTH, Workbench, assert_same
 
 FIRST = samples.scene(WIDTH, HEIGHT)

@@ -24,6 +24,7 @@ from portal.jobs.progress import Cancelled, JobView, get_job, start_job
 from portal.jobs.queue import BULK, queue_counts
 from tests.factories import EDITOR, Studio, make_entity
 from tests.jobs.conftest import RunWorker
+from tests.locks import somebody_waits
 from tests.waiting import eventually
 
 Start = Callable[[], subprocess.Popen[bytes]]
@@ -174,7 +175,7 @@ async def test_a_picture_that_somebody_holds_is_waited_for_and_none_is_left_out(
             async with database.transaction():
                 await database.execute("SELECT 1 FROM image WHERE id = $1 FOR UPDATE", held)
                 running = asyncio.create_task(outside(rerender(Pictures("all"))))
-                await eventually(lambda: elsewhere_waits())
+                await eventually(somebody_waits)
             await running
     assert await sets_of(*ids) == ["1.3"] * 3
 
@@ -183,10 +184,6 @@ async def outside(work: Any) -> Any:
     """Not within the transaction that this task was begun in."""
     database.DB.current_transaction.set(None)
     return await work
-
-
-async def elsewhere_waits() -> bool:
-    return await database.fetch_value("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
 
 
 async def test_only_one_run_over_all_at_a_time(studio: Studio) -> None:

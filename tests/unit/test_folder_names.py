@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from portal.backups.folder_names import LONGEST_STEM, file_name, folder_of, id_of, in_order, parts_of
+from portal.backups.folder_names import folder_of, id_of, in_order, parts_of
+from portal.gallery.file_names import LONGEST_STEM, file_name
 from portal.spreadsheets import guarded, is_formula, unguarded
 
 IDS = ["MUG-1", "a:b", "~x~", ".hidden", "end.", "con", "CON.1", "lpt1", "nul.txt", "Console", "x" * 64, "-1", "_"]

@@ -132,6 +132,18 @@ async def test_a_picture_of_too_much_work_is_ended_by_the_kernel(
     assert (await pool.verify(photo, "a.jpg", LIMITS)).width == 640
 
 
+async def test_what_a_child_died_of_is_known_though_its_pipe_ends_first(photo: Path):
+    """A stand-in that begins, closes its pipe, and is ended by the kernel a moment later."""
+    script = r"import os, signal, time; os.write(1, b'\6'); os.close(1); time.sleep(0.5); os.kill(os.getpid(), signal.SIGXCPU)"
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+    late = await asyncio.create_subprocess_exec(sys.executable, "-c", script, **pipes)
+    async with running() as pool:
+        pool._verifying._idle.append(pool_module._Child(late))
+        with pytest.raises(TooManyPixels, match="takes too long"):
+            await pool.verify(photo, "a.jpg", LIMITS)
+        assert (await pool.verify(photo, "a.jpg", LIMITS)).width == 640
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of other processes are read in /proc")
 async def test_a_child_has_a_gibibyte_and_ten_seconds_and_writes_no_files(pool: RenderPool, photo: Path):
     assert (pool_module.VERIFY_CPU_SECONDS, pool._wall_seconds) == (10, 20)

@@ -13,7 +13,6 @@ from portal.storage.keys import (
     original_key,
     parse_key,
     rendition_key,
-    temp_key,
 )
 
 ID = UUID("01890a5d-ac96-774b-bcce-b302099a80c7")
@@ -40,7 +39,7 @@ def test_what_was_named_is_read_back():
     "key",
     [
         "",
-        temp_key("0.part"),
+        "temp/0.part",
         ".portal-root",
         f"pets/c7/{ID}-v1.jpg",
         f"invoices/00/{ID}-v1.jpg",

@@ -11,7 +11,8 @@ from portal.entities.lasting import Lasting
 from tests.waiting import eventually
 
 
-async def test_what_is_found_at_once_is_found_anew_and_what_took_long_is_kept():
+async def test_what_is_found_at_once_is_found_anew_and_what_took_long_is_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lasting, "QUICK", 0.05)
     found: list[float] = []
     seconds = 0.0
 
@@ -28,6 +29,7 @@ async def test_what_is_found_at_once_is_found_anew_and_what_took_long_is_kept():
 
 async def test_what_took_long_is_shown_while_it_is_found_anew(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lasting, "TIMES", 0)
+    monkeypatch.setattr(lasting, "QUICK", -1.0)
     gate, found = asyncio.Event(), 0
 
     async def find() -> int:
@@ -37,7 +39,7 @@ async def test_what_took_long_is_shown_while_it_is_found_anew(monkeypatch: pytes
         found += 1
         return found
 
-    figure = Lasting(find, quick=0.0)
+    figure = Lasting(find)
     assert [await figure.get(), await figure.get(), await figure.get()] == [1, 1, 1]
     gate.set()
 
@@ -45,19 +47,6 @@ async def test_what_took_long_is_shown_while_it_is_found_anew(monkeypatch: pytes
         return await figure.get() > 1
 
     await eventually(is_new)
-
-
-async def test_what_nobody_knows_yet_is_not_waited_for_longer_than_told():
-    gate = asyncio.Event()
-
-    async def find() -> int:
-        await gate.wait()
-        return 1
-
-    figure = Lasting(find)
-    assert await figure.find_within(0.01) is None
-    gate.set()
-    assert await figure.find_within(60) == 1
 
 
 async def test_what_is_being_found_when_it_is_forgotten_is_not_kept():
@@ -80,3 +69,20 @@ async def test_what_is_being_found_when_it_is_forgotten_is_not_kept():
     gate.set()
     assert await before == 1
     assert await figure.get() == 2
+
+
+@pytest.mark.parametrize(("size", "found"), [(10, 2), (30_000, 1)])
+async def test_where_amounts_tell_only_a_figure_of_very_many_is_kept(
+    size: int, found: int, monkeypatch: pytest.MonkeyPatch
+):
+    """However long it took."""
+    monkeypatch.setattr(lasting, "QUICK", -1.0)
+    times: list[int] = []
+
+    async def find() -> int:
+        times.append(size)
+        return size
+
+    figure = Lasting(find, is_large=lambda value: value > 20_000)
+    assert [await figure.get(), await figure.get()] == [size, size]
+    assert len(times) == found

@@ -13,6 +13,7 @@ from portal.accounts import passwords, users
 from portal.audit.actors import SYSTEM
 from portal.settings import Settings
 from tests.web.small_portal import PASSWORD, Browse, build
+from tests.web.whole_app import caller
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +63,24 @@ def invite(app: Litestar) -> Callable[..., Any]:
         return email
 
     return invited
+
+
+@pytest.fixture
+async def visitor(db: None, app: Litestar) -> httpx.AsyncClient:
+    """Who is not signed in; this and the next three of a whole app, which a test's file makes for itself."""
+    return await caller(app, None)
+
+
+@pytest.fixture
+async def viewer(db: None, app: Litestar) -> httpx.AsyncClient:
+    return await caller(app, "viewer")
+
+
+@pytest.fixture
+async def editor(db: None, app: Litestar) -> httpx.AsyncClient:
+    return await caller(app, "editor")
+
+
+@pytest.fixture
+async def admin(db: None, app: Litestar) -> httpx.AsyncClient:
+    return await caller(app, "admin")

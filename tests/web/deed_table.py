@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tests.web.backup_deeds import BACKUP_DEEDS
+from tests.web.batch_deeds import BATCH_DEEDS
 from tests.web.deeds import (
     MEASURE,
     Deed,
@@ -29,8 +30,8 @@ from tests.web.deeds import (
     make_key_form,
     pin,
     pin_call,
+    place_form,
     reorder_call,
-    reorder_form,
     repair,
     repair_form,
     replace,
@@ -52,6 +53,10 @@ from tests.web.deeds import (
     upload_form,
     upload_many,
 )
+from tests.web.list_deeds import LIST_DEEDS
+from tests.web.people_deeds import PEOPLE_DEEDS
+from tests.web.text_deeds import TEXT_DEEDS
+from tests.web.trash_deeds import TRASH_DEEDS
 
 Deeds = Mapping[tuple[str, str], tuple[Deed, str]]
 
@@ -69,13 +74,14 @@ DEEDS: Final[Deeds] = {
     ("POST", "/images/{id:str}/text"): (image_form("/images/{id}/text", alt_text="A mug"), "image.describe"),
     ("POST", "/images/{id:str}/primary"): (image_form("/images/{id}/primary", count=2), "image.primary"),
     ("POST", "/images/{id:str}/move"): (image_form("/images/{id}/move", count=2, direction="first"), "image.reorder"),
-    ("POST", "/entities/{type:str}/{id:str}/order"): (reorder_form, "image.reorder"),
+    ("POST", "/entities/{type:str}/{id:str}/place"): (place_form, "image.reorder"),
     ("POST", "/images/{id:str}/trash"): (image_form("/images/{id}/trash"), "image.trash"),
     ("POST", "/images/{id:str}/restore"): (image_form("/images/{id}/restore", trashed=True), "image.restore"),
     ("POST", "/images/{id:str}/retry"): (retry, "image.retry"),
     ("POST", "/images/{id:str}/delete"): (image_form("/images/{id}/delete", trashed=True), "image.delete"),
     ("POST", "/images/{id:str}"): (image_form("/images/{id}", alt_text="A mug"), "image.describe"),
     ("POST", "/images/{id:str}/edits"): (image_form("/images/{id}/edits", rotate="90"), "image.describe"),
+    ("POST", "/images/{id:str}/rerender"): (image_form("/images/{id}/rerender"), "image.rerender"),
     ("POST", "/images/{id:str}/file"): (replace_form, "image.replace"),
     ("POST", "/images/{id:str}/versions/{number:int}/restore"): (restore_version_form, "image.restore_version"),
     ("POST", "/api/images/upload"): (upload, "image.add"),
@@ -162,11 +168,24 @@ DEEDS: Final[Deeds] = {
     ("POST", "/maintenance/audit/export"): (form("/maintenance/audit/export"), "audit.export"),
     ("POST", "/maintenance/audit/erase"): (erase, "audit.erase"),
     **BACKUP_DEEDS,
+    **BATCH_DEEDS,
+    **LIST_DEEDS,
+    **PEOPLE_DEEDS,
+    **TEXT_DEEDS,
+    **TRASH_DEEDS,
 }
 # What is no GET and changes nothing that is kept.
 HARMLESS: Final = {
+    ("POST", "/entities/{type:str}/{id:str}/zip"): "originals to take along: so many ids stand in no address",
+    ("POST", "/api/images/zip"): "the same for scripts",
+    ("POST", "/settings/texts"): "tells what a file would change; keeps the file for an hour",
     ("POST", "/account/theme"): "a cookie of the browser",
+    ("POST", "/entities/{type:str}/{id:str}/view"): "a cookie of the browser",
+    ("POST", "/entities/{type:str}/{id:str}/uses"): "asks where the chosen ones are shown",
+    ("POST", "/trash/ask"): "asks, with the number, before something is deleted",
     ("POST", "/entities/{type:str}/{id:str}/known"): "asks which files are here already",
+    ("POST", "/search/photo"): "a photo is compared, and gone",
+    ("POST", "/api/search/photo"): "the same for scripts",
     ("POST", "/api/images/{image_id:str}/url"): "computes a signature, nothing is stored",
     ("POST", "/maintenance/presets/{size:str}/estimate"): "an estimate: takes seconds",
 }

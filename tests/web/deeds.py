@@ -167,10 +167,10 @@ async def reorder(w: World) -> tuple[str, list[str]]:
     return f"{ref['type']}/{ref['id']}", [str(row["id"]) for row in rows]
 
 
-async def reorder_form(w: World) -> httpx.Response:
-    ref, ids = await reorder(w)
-    data = {"csrf_token": w.csrf, "ids": ids}
-    return await w.person.post(f"/entities/{ref}/order", data=data)
+async def place_form(w: World) -> httpx.Response:
+    ref, (last, first) = await reorder(w)
+    data = {"csrf_token": w.csrf, "image": last, "before": first}
+    return await w.person.post(f"/entities/{ref}/place", data=data)
 
 
 async def reorder_call(w: World) -> httpx.Response:

@@ -16,7 +16,7 @@ from litestar.response import Response
 from litestar.template import TemplateConfig
 
 from portal.accounts import pages
-from portal.accounts.guards import confirmed, permit
+from portal.accounts.guards import permit, refuse_unconfirmed
 from portal.accounts.sessions import SessionMiddleware
 from portal.settings import Settings
 from portal.web.admission import AdmissionMiddleware
@@ -41,24 +41,29 @@ async def search() -> str:
     return "seen"
 
 
+@get("/search/quick", name="overview:quick", **permit("viewer"))
+async def quick_search() -> str:
+    return "seen"
+
+
+@get("/search/photo", name="overview:photo", **permit("viewer"))
+async def find_by_photo() -> str:
+    return "seen"
+
+
 @get("/trash", name="gallery:trash", **permit("viewer"))
 async def trash() -> str:
     return "seen"
 
 
 def upkeep() -> list[Any]:
-    """A route for each line of `upkeep` in base.html."""
+    """A route for each line of `upkeep` and `settings_pages` in base.html."""
 
     async def seen() -> str:
         return "seen"
 
     lines = re.findall(r'\("([a-z]+:[a-z_]+)", "[A-Z]', (TEMPLATES / "base.html").read_text("utf-8"))
     return [get(f"/upkeep/{name}", name=name, **permit("viewer"))(seen) for name in lines]
-
-
-@get("/settings/embeds", name="embed:keys", **permit("editor"))
-async def embed_keys() -> str:
-    return "seen"
 
 
 @get("/entities/{type:str}", name="entities:list", **permit("viewer"))
@@ -78,8 +83,9 @@ async def for_editors() -> dict[str, str]:
     return {}
 
 
-@post("/api/dangerous", status_code=200, guards=[*permit("admin")["guards"], confirmed], opt={"permission": "admin"})
-async def dangerous() -> dict[str, str]:
+@post("/api/dangerous", status_code=200, **permit("admin"))
+async def dangerous(request: AnyRequest) -> dict[str, str]:
+    refuse_unconfirmed(request)
     return {}
 
 
@@ -120,10 +126,11 @@ def build(settings: Settings) -> Litestar:
         route_handlers=[
             overview,
             search,
+            quick_search,
+            find_by_photo,
             trash,
             entities,
             *upkeep(),
-            embed_keys,
             whoami,
             for_editors,
             dangerous,

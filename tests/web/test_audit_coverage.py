@@ -18,6 +18,7 @@ from portal.__main__ import main
 from portal.accounts import tokens, users
 from portal.audit.actors import SYSTEM
 from portal.audit.service import record
+from portal.gallery import text_pages
 from portal.maintenance import audit_jobs, backup_page, backup_pages, finding_pages, storage_pages
 from portal.maintenance.cleanup import clean_up
 from tests import samples
@@ -36,6 +37,7 @@ async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 @pytest.fixture
 async def world(app: Litestar, db: None, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(text_pages, "PATIENCE", 0.0)
     for pages in (backup_page, backup_pages, finding_pages, storage_pages):
         monkeypatch.setattr(pages, "PATIENCE", 0.0)  # no worker ends the jobs that are started
     return await world_of(app)
@@ -155,6 +157,7 @@ COMMANDS: Final[Mapping[str, tuple[Verb, str] | None]] = {
     "rerender": None,
     "demo": None,
     "import": None,
+    "images import": None,
     "backup create": None,
     "backup verify": None,
     "backup restore": None,
@@ -170,6 +173,7 @@ READING: Final = {"serve", "worker", "migrate", "user list", "token list", "embe
     "audit verify",
     "audit seal",
     "export",
+    "images export",
     "backup list",
     "backup find",
     "backup export",

@@ -40,11 +40,6 @@ async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 @pytest.fixture
-async def admin(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "admin")
-
-
-@pytest.fixture
 async def person(db: None, app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     """An admin at a browser."""
     await users.set_password_by_link(await users.create_user("bo@example.com", "admin", "Bo Lind", SYSTEM), PASSWORD)

@@ -20,6 +20,7 @@ from tests.waiting import eventually
 from tests.web.whole_app import caller, whole_app, working_app
 
 ONE, MANY = "/api/images/upload", "/api/images/upload/multiple"
+JSON = {"accept": "application/json"}
 MUG = {"entity_type": "inventory_items", "entity_id": "MUG"}
 HEAVY = samples.png(5000, 3400, mode="L")  # one child takes such, one after the other
 
@@ -84,6 +85,8 @@ async def test_a_full_disk_takes_no_picture_and_all_else_goes_on(editor: httpx.A
     for answer in (
         await upload(full, samples.distinct(9)),
         await full.post(MANY, data=MUG, files=[("files", ("9.jpg", samples.distinct(9)))]),
+        await full.post("/search/photo", files={"file": ("9.jpg", samples.distinct(9))}, headers=JSON),
+        await full.post("/settings/texts", files={"file": ("t.csv", b"image_id,alt_text\n")}, headers=JSON),
     ):
         assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
     one, two, three = (f"/api/images/{image_id}" for image_id in ids)

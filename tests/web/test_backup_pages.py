@@ -37,11 +37,6 @@ async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 @pytest.fixture
-async def admin(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "admin")
-
-
-@pytest.fixture
 async def world(db: None, app: Litestar) -> World:
     return await world_of(app)
 
@@ -167,9 +162,9 @@ async def test_before_a_restore_stands_its_plan_and_then_the_password(
         "Restore item MUG-1?",
     ):
         assert words in shown, words
-    assert 'type="password"' not in shown, "it was given just now"
+    assert 'name="current"' not in shown, "it was given just now"
     await database.execute("UPDATE session SET confirmed_at = now() - interval '16 minutes'")
-    assert 'type="password"' in (await world.person.get(run)).text
+    assert 'name="current"' in (await world.person.get(run)).text
     wrong = await world.form(f"{run}/apply", current="something else")
     assert (wrong.status_code, "aria-invalid" in wrong.text) == (422, True)
     assert await database.fetch_value("SELECT count(*) FROM job") == 1

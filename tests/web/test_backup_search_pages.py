@@ -18,9 +18,9 @@ from portal.maintenance.backup_contents import sought_in
 from tests.backing_up import forge, some_bytes
 from tests.factories import make_entity
 from tests.web.deeds import World
-from tests.web.test_backup_pages import PAGES, admin, app, folder, world
+from tests.web.test_backup_pages import PAGES, app, folder, world
 
-__all__ = ["admin", "app", "folder", "world"]
+__all__ = ["app", "folder", "world"]
 
 
 @pytest.mark.parametrize(

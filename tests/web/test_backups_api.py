@@ -33,11 +33,6 @@ async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 @pytest.fixture
-async def admin(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "admin")
-
-
-@pytest.fixture
 async def folder(db: None, app: Litestar) -> AsyncIterator[Path]:
     """Where backups lie; empty again after each test."""
     folder = app.state.settings.backup_dir

@@ -11,17 +11,12 @@ import pytest
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from tests.web.whole_app import caller, whole_app
+from tests.web.whole_app import whole_app
 
 
 @pytest.fixture(scope="module")
 async def app(tmp_path_factory: pytest.TempPathFactory) -> Litestar:
     return await whole_app(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture
-async def visitor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, None)
 
 
 @pytest.fixture

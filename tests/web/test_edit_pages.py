@@ -36,11 +36,6 @@ async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 @pytest.fixture
-async def editor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "editor")
-
-
-@pytest.fixture
 async def id(db: None, app: Litestar) -> str:
     """A picture of 640 × 480 that is ready."""
     parts = app.state.parts
@@ -114,6 +109,21 @@ async def test_a_page_that_waits_hears_nothing_until_all_is_rendered(app: Litest
     assert answer.status_code == 200
     assert "data-rendering" not in answer.text
     assert "480 × 640" in answer.text
+
+
+async def test_renditions_are_made_again_for_who_asks_and_those_before_stay_until_then(
+    app: Litestar, editor: httpx.AsyncClient, id: str
+):
+    before = (await editor.get(f"/api/images/{id}")).json()["renditions"]["card"]["url"]
+    answer = await post(editor, f"/images/{id}/rerender", HTMX)
+    assert answer.status_code == 200
+    assert "Being rendered again" in answer.text
+    assert (await editor.get(f"/api/images/{id}")).json()["renditions"]["card"]["url"] == before
+    await render(app, id)
+    after = (await editor.get(f"/api/images/{id}")).json()
+    assert (after["renditions"]["card"]["url"] != before, after["version"], after["status"]) == (True, 1, "ready")
+    assert "rendered it again" in await page(editor, id)
+    assert (await post(editor, f"/images/{UUID(int=1)}/rerender", HTMX)).status_code == 404
 
 
 async def test_the_ring_lies_where_the_focal_point_is_in_what_one_sees(editor: httpx.AsyncClient, id: str):
@@ -217,7 +227,7 @@ async def test_a_rendering_that_ends_while_the_page_is_made_is_shown(editor: htt
     await post(editor, f"/images/{id}/edits", PLAIN, turn="right")
     read_before = await get_image(UUID(id), links)
     await render(app, id)
-    request: Any = SimpleNamespace(scope={"user": EDITOR})
+    request: Any = SimpleNamespace(scope={"user": EDITOR}, app=app)
     shown = await parts_of(request, read_before, links)
     large = shown["image"].renditions["optimized"]
     assert (large.width, large.height, shown["seen"].is_rendering) == (480, 640, False)

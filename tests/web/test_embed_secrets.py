@@ -22,7 +22,7 @@ from tests import samples
 from tests.factories import make_entity
 from tests.waiting import eventually
 from tests.web.raw import Answer, ask
-from tests.web.whole_app import caller, render, working_app
+from tests.web.whole_app import render, working_app
 
 SHOP: Final = "https://shop.example.com"
 PICTURES: Final = {
@@ -41,11 +41,6 @@ FORMATS: Final = ("jpeg", "webp", "avif")
 async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Litestar]:
     async with working_app(tmp_path_factory.mktemp("data")) as app:
         yield app
-
-
-@pytest.fixture
-async def editor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "editor")
 
 
 async def fill(app: Litestar, editor: httpx.AsyncClient, kind: str) -> list[str]:

@@ -29,16 +29,6 @@ async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
     await app.state.parts.pool.close()
 
 
-@pytest.fixture
-async def viewer(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "viewer")
-
-
-@pytest.fixture
-async def admin(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "admin")
-
-
 async def work(app: Litestar, answer: httpx.Response) -> None:
     """What the worker would do."""
     job = answer.json()

@@ -3,6 +3,7 @@ and for htmx (a fragment that replaces what it changed)."""
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,7 +18,7 @@ from portal.gallery.forms import PictureFields
 from portal.web.assets import STATIC_ROOT
 from tests import samples
 from tests.factories import Studio, make_entity
-from tests.web.whole_app import caller, working_app
+from tests.web.whole_app import working_app
 
 MUG = "/entities/inventory_items/MUG"
 HTMX = {"hx-request": "true"}
@@ -29,16 +30,6 @@ HOSTILE = ["<svg onload=alert(1)>", '" onmouseover="x', "{{7777*7777}}", "<b hx-
 async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Litestar]:
     async with working_app(tmp_path_factory.mktemp("data"), PORTAL_DELETES_PER_HOUR="5") as app:
         yield app
-
-
-@pytest.fixture
-async def viewer(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "viewer")
-
-
-@pytest.fixture
-async def editor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "editor")
 
 
 @pytest.fixture
@@ -122,17 +113,6 @@ async def test_moves_and_order(editor: httpx.AsyncClient, three: list[str]) -> N
     quick = await post(editor, f"/images/{one}/move", HTMX, direction="later")
     assert cards(quick.text) == [two, one, three_]
     assert (await post(editor, f"/images/{one}/move", direction="sideways")).status_code == 409
-    answer = await post(editor, f"{MUG}/order", ids=three)
-    assert cards(await said_after(editor, answer, MUG)) == three
-    assert cards((await post(editor, f"{MUG}/order", HTMX, ids=three[::-1])).text) == three[::-1]
-
-
-async def test_an_order_of_other_pictures_is_a_notice(editor: httpx.AsyncClient, three: list[str]) -> None:
-    for headers in (HTMX, PLAIN):
-        answer = await post(editor, f"{MUG}/order", headers, ids=three[1:])
-        assert answer.status_code == 409
-        assert "has changed in the meantime" in answer.text
-        assert is_fragment(answer) == (headers is HTMX)
 
 
 async def test_trash_can_be_undone_and_emptied_by_hand(editor: httpx.AsyncClient, three: list[str]) -> None:
@@ -232,7 +212,7 @@ async def test_a_card_asks_again_only_while_it_is_in_the_making(editor: httpx.As
     ref = await make_entity(id="MUG")
     pending, ready = await studio.add(ref, ready=False), await studio.add(ref)
     assert 'hx-trigger="every 1s"' in (await editor.get(f"/images/{pending}/card")).text
-    assert "hx-trigger" not in (await editor.get(f"/images/{ready}/card")).text
+    assert 'hx-trigger="every' not in (await editor.get(f"/images/{ready}/card")).text
     assert (await editor.get("/images/x/card", headers=HTMX)).status_code == 404
 
 
@@ -251,6 +231,29 @@ async def test_a_plain_upload_leads_back_or_says_which_files_were_refused(editor
     assert len(cards(answer.text)) == 3
     assert (await editor.post(f"{MUG}/images", files={"other": ("a", b"b")}, headers=PLAIN)).status_code == 400
     assert (await editor.post("/entities/customers/none/images", files=files, headers=PLAIN)).status_code == 404
+
+
+async def test_a_plain_form_leads_back_to_the_way_that_it_was_sent_from(
+    editor: httpx.AsyncClient, three: list[str]
+) -> None:
+    way = f"{MUG}?q=mug&missing=alt&sort=most"
+    address = html.unescape(re.findall(r'formaction="([^"]+)"', await page(editor, way))[0])
+    refused = await editor.post(address, files={"file": ("notes.txt", b"what?")}, headers=PLAIN)
+    assert (refused.status_code, 'id="flow"' in refused.text) == (422, True)
+    assert html.unescape(re.findall(r'formaction="([^"]+)"', refused.text)[0]) == address
+    added = await editor.post(address, files={"file": ("new.jpg", samples.jpeg(90, 60))}, headers=PLAIN)
+    assert (added.status_code, added.headers["location"]) == (303, way)
+    for left, back in (
+        (way, way),
+        (f"{MUG}/images?missing=alt", f"{MUG}?missing=alt"),
+        (f"{MUG}?x=1", MUG),
+        ("[", MUG),
+    ):
+        sent_from = {**PLAIN, "referer": left if left == "[" else f"http://127.0.0.1:8000{left}"}
+        answer = await post(editor, f"/images/{three[1]}/primary", sent_from)
+        assert answer.headers["location"] == back
+    elsewhere = {**PLAIN, "referer": f"http://127.0.0.1:8000/images/{three[1]}?missing=alt"}
+    assert (await post(editor, f"/images/{three[1]}/trash", elsewhere)).headers["location"] == MUG
 
 
 async def test_an_upload_by_the_zone_is_answered_by_its_card(editor: httpx.AsyncClient, db: None) -> None:
@@ -296,17 +299,20 @@ async def test_the_trash_is_read_page_by_page(editor: httpx.AsyncClient, studio:
     path, seen = "/trash", []
     while path:
         text = await page(editor, path)
-        seen += re.findall(r"/images/([0-9a-f-]{36})/restore\"", text)
+        seen += re.findall(r'id="trash-([0-9a-f-]{36})"', text)
         following = re.findall(r'href="(/trash\?cursor=[^"]+)"', text)
         path = following[0] if following else ""
     assert len(set(seen)) == 120
 
 
-async def test_the_page_names_every_module_of_the_upload_zone_before_one_asks_for_the_next(
+async def test_the_page_names_every_module_before_one_asks_for_the_next(
     editor: httpx.AsyncClient, three: list[str]
 ) -> None:
-    named = re.findall(r'rel="modulepreload" href="[^"]*/js/([^"]+)"', await page(editor, MUG))
-    assert sorted(named) == sorted(imported_by("upload-zone.js"))
+    text = await page(editor, MUG)
+    named = set(re.findall(r'<script type="module" src="[^"]*/js/([^"]+)"', text))
+    wanted = set[str]().union(*(imported_by(f"{name}.js") for name in ("upload-zone", "sortable-gallery", "bulk-bar")))
+    assert wanted <= named
+    assert "modulepreload" not in text  # without script a browser refuses it, and says so
 
 
 def imported_by(module: str) -> set[str]:

@@ -146,15 +146,19 @@ def about_head(answer: httpx.Response, head: httpx.Response) -> list[str]:
     if head.status_code != answer.status_code:
         return [*wrong, f"HEAD gets {head.status_code}"]
     differing = {name for name in said(answer) | said(head) if said(answer).get(name) != said(head).get(name)}
-    if answer.status_code != 200 or re.fullmatch(LIVE, answer.url.path):
+    has_any_length = head.headers.get("content-encoding") == "gzip" and "etag" not in head.headers
+    if has_any_length and "content-length" in head.headers:
+        wrong.append("HEAD tells a length that GET will not have")
+    if answer.status_code != 200 or has_any_length or re.fullmatch(LIVE, answer.url.path):
         differing -= {"content-length"}  # an error's body names its request, and figures go on
     return [*wrong, *(f"HEAD differs in {name}" for name in sorted(differing))]
 
 
 def about_refusal(answer: httpx.Response) -> list[str]:
-    """Nobody keeps a refusal, nor what leads to the sign-in."""
+    """Nobody keeps a refusal, nor what leads to the sign-in or on to another page."""
     wrong = [] if answer.headers["cache-control"] == "no-store" else ["may be kept"]
-    is_ours = not answer.url.path.startswith("/docs/")
+    leads_on = answer.status_code == 303 and not answer.headers["location"].startswith("/login")
+    is_ours = not answer.url.path.startswith("/docs/") and not leads_on
     if is_ours and "accept" not in answer.headers.get("vary", "").lower():
         wrong.append("does not say that it is written as Accept asks")
     return [*wrong, *(["is tagged for caches"] if "cache-tag" in answer.headers else [])]

@@ -34,11 +34,6 @@ async def editor(db: None, app: Litestar) -> httpx.AsyncClient:
     return await caller(app, "editor")
 
 
-@pytest.fixture
-async def admin(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "admin")
-
-
 async def upload(client: httpx.AsyncClient, data: bytes, key: str, path: str = ONE, **fields: str) -> httpx.Response:
     name = "file" if path == ONE else "files"
     return await client.post(path, data=MUG | fields, files={name: ("mug.jpg", data)}, headers={"Idempotency-Key": key})

@@ -40,16 +40,6 @@ def studio(app: Litestar, db: None) -> Studio:
     return Studio(app.state.parts.store, app.state.parts.pool)
 
 
-@pytest.fixture
-async def admin(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "admin")
-
-
-@pytest.fixture
-async def viewer(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "viewer")
-
-
 async def fail(image_id: UUID, code: str, message: str) -> None:
     await database.execute(
         "UPDATE image SET status = 'failed', tries = 3, error = $2::jsonb WHERE id = $1",

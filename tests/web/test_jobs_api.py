@@ -32,16 +32,6 @@ async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
         yield app
 
 
-@pytest.fixture
-async def viewer(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "viewer")
-
-
-@pytest.fixture
-async def admin(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "admin")
-
-
 async def work(app: Litestar, job_id: str) -> None:
     """What the worker would do."""
     await app.state.parts.tasks()[CLEANUP].run({"job": job_id})

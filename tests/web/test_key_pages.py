@@ -33,16 +33,6 @@ async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
         yield app
 
 
-@pytest.fixture
-async def editor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "editor")
-
-
-@pytest.fixture
-async def visitor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, None)
-
-
 def form(**changes: Any) -> dict[str, Any]:
     return {
         "scope": "one",

@@ -25,11 +25,6 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> Litestar:
 
 
 @pytest.fixture
-async def visitor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, None)
-
-
-@pytest.fixture
 async def viewer(db: None, app: Litestar) -> httpx.AsyncClient:
     forget_counts()
     return await caller(app, "viewer")
@@ -110,7 +105,7 @@ async def test_filters_count_and_show_what_is_missing(viewer: httpx.AsyncClient,
     await make_entity(id="BARE")
     await studio.add(await make_entity(id="SHOWN"), fields=PictureFields(alt_text="A mug"))
     text = await page_of(viewer, "/entities/inventory_items?missing=image")
-    assert links_in(text, r"/entities/inventory_items/[A-Z]+") == ["/entities/inventory_items/BARE"]
+    assert links_in(text, r"/entities/inventory_items/[A-Z]+.*") == ["/entities/inventory_items/BARE?missing=image"]
     assert "Without a picture" in text
     text = await page_of(viewer, "/entities/inventory_items?missing=alt")
     assert "Each picture has its alt text" in text
@@ -199,3 +194,8 @@ async def test_search_survives_whatever_is_typed(viewer: httpx.AsyncClient, text
     await make_entity("customers", "C-1", "Mug")
     for path in ("/search", "/entities/customers", "/entity-results/customers"):
         await page_of(viewer, f"{path}?{urlencode({'q': f'mug {text}'})}")
+
+
+async def test_where_nothing_needs_anybody_the_overview_says_so(viewer: httpx.AsyncClient, studio: Studio) -> None:
+    await studio.add(await make_entity(), fields=PictureFields(alt_text="A mug"))
+    assert "Nothing needs you" in await page_of(viewer, "/")

@@ -53,16 +53,6 @@ def links(app: Litestar) -> Links:
     return app.state.parts.links
 
 
-@pytest.fixture
-async def visitor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, None)
-
-
-@pytest.fixture
-async def editor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "editor")
-
-
 @dataclasses.dataclass(frozen=True)
 class Sold:
     """An invoice with one picture of its own and one line, whose item has a picture of 640 x 480; opened by `key`."""

@@ -21,7 +21,7 @@ from portal.maintenance.repair import REPAIR
 from tests import samples
 from tests.factories import Studio, make_entity
 from tests.repairing import Workshop, original, rendition
-from tests.web.whole_app import caller, working_app
+from tests.web.whole_app import working_app
 
 API = "/api/images/repair"
 PAGE = "/maintenance"
@@ -40,16 +40,6 @@ async def workshop(db: None, app: Litestar) -> AsyncIterator[Workshop]:
     workshop = Workshop(Studio(parts.store, parts.pool), parts.settings)
     yield workshop
     await parts.store.delete(workshop.objects())
-
-
-@pytest.fixture
-async def viewer(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "viewer")
-
-
-@pytest.fixture
-async def admin(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "admin")
 
 
 @pytest.fixture

@@ -36,11 +36,6 @@ async def editor(db: None, app: Litestar) -> httpx.AsyncClient:
     return await caller(app, "editor")
 
 
-@pytest.fixture
-async def viewer(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "viewer")
-
-
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 

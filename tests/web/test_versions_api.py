@@ -33,21 +33,6 @@ async def app(pool: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 @pytest.fixture
-async def visitor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, None)
-
-
-@pytest.fixture
-async def viewer(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "viewer")
-
-
-@pytest.fixture
-async def editor(db: None, app: Litestar) -> httpx.AsyncClient:
-    return await caller(app, "editor")
-
-
-@pytest.fixture
 def studio(db: None, app: Litestar) -> Studio:
     """The app's own store and children."""
     parts = app.state.parts

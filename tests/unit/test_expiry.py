@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal.embed.expiry import expiry_in_words, read_expiry, state_of
 from portal.embed.key_forms import KeyForm, read_form_of, sent_form
 from portal.errors import FormError
+from portal.expiry import expiry_in_words, read_expiry, state_of
 from portal.imaging.presets import READY
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

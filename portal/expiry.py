@@ -1,4 +1,4 @@
-"""When a key ends: as people say it, as they write it. Pure."""
+"""When a key or a token ends: as people say it, as they write it. Pure."""
 
 from __future__ import annotations
 
