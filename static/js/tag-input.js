@@ -96,9 +96,10 @@ class TagInput extends HTMLElement {
     const answer = await fetch(`${this.dataset.options}?q=${encodeURIComponent(asked)}`, { headers: { "HX-Request": "true" } }).catch(() => null);
     if (!answer?.ok || this.asked !== asked || document.activeElement !== this.typed) return; // typed on, or gone on
     const found = new DOMParser().parseFromString(await answer.text(), "text/html").querySelectorAll("[role=option]");
+    const chosen = this.list.children[this.at]?.dataset.tag; // an arrow may have been faster than this answer
     this.list.replaceChildren(...[...found].filter((option) => !this.tags.includes(option.dataset.tag)));
     [...this.list.children].forEach((option, number) => (option.id = `tag-option-${number}`));
-    this.#point(-1);
+    this.#point([...this.list.children].findIndex((option) => option.dataset.tag === chosen));
     this.typed.setAttribute("aria-expanded", String(this.list.childElementCount > 0));
   }
 

@@ -127,10 +127,9 @@ def check(page: Page, axe: str) -> None:
 
 
 def loaded(page: Page, address: str, width: int) -> list[str]:
-    """Opens it at this width: what moved by itself, and whether it is heavier than a page may be. What a page does it does
-    each time; a machine that is starved may show half of one once."""
+    """Opens it at this width: what moved by itself, and whether it is heavier than a page may be."""
     page.set_viewport_size({"width": width, "height": 800})
-    problems = _moved(page, address, width) and _moved(page, address, width)
+    problems = _moved(page, address, width)
     weight: int = page.evaluate(WEIGHT)
     if weight > MOST_BYTES:
         problems.append(f"{width} weighs {weight} bytes")

@@ -68,6 +68,17 @@ def test_every_page_is_for_everybody_light_and_stands_still(
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.parametrize("name", ["overview", "invoices", "gallery", "invoice's card"])
+def test_a_slow_machine_draws_no_half_page_either(
+    portal: RunningPortal, visit: Visits, shop: dict[str, str], name: str
+):
+    page = visit("admin")
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 6})
+    address = address_of(page, portal.url, PAGES[name], shop)
+    problems = [problem for width in (FINGER, 1280) * 2 for problem in loaded(page, address, width)]
+    assert not problems, "\n".join(problems)
+
+
 @pytest.mark.parametrize("name", ["sign in", "choose a password", "refused sign-in"])
 def test_pages_for_strangers_pass_too(portal: RunningPortal, visit: Visits, axe: str, name: str):
     page = visit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Dialog, Locator, Page, expect
+from playwright.sync_api import Dialog, Locator, Page, Route, expect
 
 from tests import samples
 from tests.e2e.conftest import Api, Visits, new_id
@@ -155,6 +155,28 @@ def test_tags_are_completed_and_taken_off_by_keys(bench: Workbench, images: list
     typed.press("Backspace")
     page.get_by_role("button", name="Save", exact=True).click()
     wait_until(page, lambda: bench.object()["tags"] == [tag], "the tags stay")
+
+
+def test_an_answer_that_comes_late_leaves_what_an_arrow_chose(bench: Workbench, images: list[str]):
+    page, typed = bench.page, bench.page.get_by_role("combobox", name="Tags")
+    tag = f"Frost {new_id()}"
+    bench.api.client.put(f"/api/images/{images[0]}/metadata", json={"tags": [tag]})
+    options, held = page.get_by_role("option"), list[Route]()
+    typed.focus()
+    typed.press_sequentially("fro")
+    expect(options.filter(has_text=tag)).to_be_visible()
+    page.route("**q=frost", lambda route: held.append(route))
+    typed.press_sequentially("st")
+    wait_until(page, lambda: held, "it never asked")
+    while page.locator("[aria-selected=true]").all_text_contents() != [tag]:
+        typed.press("ArrowDown")
+    with page.expect_response("**q=frost"):
+        held[0].continue_()
+    wait_for_answers(page)
+    expect(options).to_have_text([tag])
+    expect(options).to_have_attribute("aria-selected", "true")
+    typed.press("Enter")
+    expect(page.get_by_role("button", name=f"Remove the tag {tag}")).to_be_visible()
 
 
 def test_attributes_are_added_and_removed_by_rows(bench: Workbench):
